@@ -1,0 +1,1 @@
+"""The Ryu side: the pure OpenFlow pipeline and the controller that installs it."""

@@ -1,0 +1,1 @@
+"""Tidy frames and statistics from records. Pure."""

@@ -1,0 +1,1 @@
+"""What a control plane decides: addresses, scheduling, endpoints. Pure."""

@@ -1,0 +1,1 @@
+"""From NodeIntent to the kernel and Open vSwitch state that achieves it. Pure."""

@@ -1,0 +1,1 @@
+"""Network plugins: one pure file each."""

@@ -1,0 +1,1 @@
+"""Service proxies: one pure file each."""

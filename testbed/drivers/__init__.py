@@ -1,0 +1,1 @@
+"""One module per kernel or switch mechanism: observe, diff, apply."""

@@ -1,0 +1,1 @@
+"""Probes: what to run, and pure parsers of what the tools print."""

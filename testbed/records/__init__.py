@@ -1,0 +1,1 @@
+"""Raw samples and provenance of a run, written atomically."""

@@ -1,0 +1,1 @@
+"""Figures and report.html from records, without root."""
