@@ -1,9 +1,10 @@
 """What one node must achieve, in networking terms, whatever mechanism achieves it.
 
-Sits between the cluster (what Kubernetes decided) and the dataplanes (which kernel or switch state does it).
-An intent is a set of objects, each kept under the key of the Kubernetes object it comes from. Objects that are
-the same on every node are *shared*, so that a dataplane can render, serialise and send them once.
-Everything is plain data with a JSON form (`to_wire`, `from_wire`), because the OpenFlow controller is another process.
+Sits between the cluster (what Kubernetes decided) and the dataplanes (which kernel or switch state does
+it). An intent is a set of objects, each kept under the key of the Kubernetes object it comes from. Objects
+that are the same on every node are *shared*, so that a dataplane can render, serialise and send them once.
+Everything is plain data; `intent_wire` gives it a JSON form, because the OpenFlow controller is another
+process.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from testbed.inet import IPAddress, IPAddresses, IPNetworks, MacAddress, Protoco
 class NodeIdentity:
     """The node a set of objects is for.
 
-    `address` is the node's InternalIP on the underlay and `mac` the MAC of its uplink. `gateway_addresses` are
-    the first addresses of its podCIDRs, held by the node itself; Pods route through them.
+    `address` is the node's InternalIP on the underlay and `mac` the MAC of its uplink. `gateway_addresses`
+    are the first addresses of its podCIDRs, held by the node itself; Pods route through them. `uplink` is
+    the node's interface on the underlay and `gateway` its router there, None where all share a segment.
     """
 
     name: str
@@ -32,6 +34,10 @@ class NodeIdentity:
     service_cidrs: IPNetworks
     encapsulation: str
     mtu_bytes: int
+    uplink: str = ""
+    prefix_length: int = 0
+    gateway: IPAddress | None = None
+    underlay_mtu_bytes: int = 1500
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """What the control plane has decided, as values. Owns the types; `build.py` and its neighbours decide.
 
-Everything is frozen. A change makes a new ClusterState that shares what did not change, so that identity (`is`)
-tells at no cost which objects a change left alone.
+Everything is frozen. A change makes a new ClusterState that shares what did not change, so that identity
+(`is`) tells at no cost which objects a change left alone.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from testbed.cluster.ipam import AddressPool
 from testbed.inet import IPAddress, IPAddresses, IPNetworks, Protocol
 
 
@@ -57,6 +58,7 @@ class NodeState:
     pod_cidrs: IPNetworks
     ready: bool
     ready_reason: str = ""
+    unschedulable: bool = False
 
     @property
     def key(self) -> ObjectKey:
@@ -77,7 +79,8 @@ class PodState:
     """A Pod. `node` is empty and `addresses` are none while it is Pending; `reason` then says why.
 
     `owner` is the controller (Deployment, ReplicaSet, DaemonSet, StatefulSet), None for a bare Pod.
-    `image` is the first container's; it selects what runs in the Pod's namespace.
+    `image` is the first container's; it selects what runs in the Pod's namespace. `terminating` is a Pod
+    with a deletionTimestamp: it still runs, and takes no new connections while another endpoint is ready.
     """
 
     namespace: str
@@ -91,6 +94,7 @@ class PodState:
     phase: PodPhase = PodPhase.PENDING
     ready: bool = False
     reason: str = ""
+    terminating: bool = False
 
     @property
     def key(self) -> ObjectKey:
@@ -115,7 +119,7 @@ class ServicePort:
 
 @dataclass(frozen=True, slots=True)
 class ServiceState:
-    """A Service. `cluster_ips` is empty for headless and ExternalName Services; `selector` is None if it has none."""
+    """A Service. Headless and ExternalName ones have no `cluster_ips`; `selector` is None without one."""
 
     namespace: str
     name: str
@@ -147,7 +151,7 @@ class EndpointPort:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An endpoint of a slice, with the conditions of discovery.k8s.io/v1. `target` is the Pod, if it is one."""
+    """An endpoint of a slice, with the conditions of discovery.k8s.io/v1; `target` is its Pod, if any."""
 
     addresses: IPAddresses
     ready: bool
@@ -189,12 +193,34 @@ class NetworkSettings:
     datapath_type: str = "auto"
 
 
+SelectorTerm = tuple[str, str, str]
+"""(namespace, label key, label value) of a Service's selector, under which the index keeps the Service."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterIndex:
+    """What makes a change cheap: no decisions, all of it follows from the rest of the ClusterState.
+
+    Keys: `pools` and `pods_by_node` by node; `nodes_by_owner` by a Pod's owner, to the node of each of its
+    running Pods; `services_by_term` by one term of the Services' selectors; `pods_by_address` and
+    `services_by_address` by address. Values name objects by `namespace/name`.
+    """
+
+    pools: Mapping[str, tuple[AddressPool, ...]]
+    pods_by_node: Mapping[str, frozenset[str]]
+    nodes_by_owner: Mapping[ObjectKey, tuple[str, ...]]
+    pods_by_address: Mapping[IPAddress, str]
+    services_by_term: Mapping[SelectorTerm, tuple[str, ...]]
+    services_by_address: Mapping[IPAddress, str]
+
+
 @dataclass(frozen=True, slots=True)
 class ClusterState:
     """Everything the control plane has decided.
 
     Keys: `nodes` by name; `namespaces` by name, to its labels; `pods` and `services` by `namespace/name`;
-    `slices` by the `namespace/name` of their Service, sorted by slice name.
+    `slices` by the `namespace/name` of their Service, sorted by slice name. The order of the mappings means
+    nothing. `manual_slices` are those of `slices` that manifests give, which no selector rewrites.
     """
 
     network: NetworkSettings
@@ -203,15 +229,20 @@ class ClusterState:
     pods: Mapping[str, PodState] = field(default_factory=dict)
     services: Mapping[str, ServiceState] = field(default_factory=dict)
     slices: Mapping[str, tuple[EndpointSliceState, ...]] = field(default_factory=dict)
+    manual_slices: Mapping[str, tuple[EndpointSliceState, ...]] = field(default_factory=dict)
+    index: ClusterIndex | None = field(default=None, compare=False, repr=False)
 
     def pods_on(self, node: str) -> tuple[PodState, ...]:
         """Return the running Pods of a node, sorted by `namespace/name`."""
+        if self.index is not None:
+            return tuple(self.pods[name] for name in sorted(self.index.pods_by_node.get(node, ())))
         return tuple(
-            pod
-            for _, pod in sorted(self.pods.items())
-            if pod.node == node and pod.phase is PodPhase.RUNNING
+            pod for _, pod in sorted(self.pods.items()) if pod.node == node and pod.phase is PodPhase.RUNNING
         )
 
     def pod_at(self, address: IPAddress) -> PodState | None:
         """Return the Pod that holds an address, or None."""
+        if self.index is not None:
+            name = self.index.pods_by_address.get(address)
+            return None if name is None else self.pods[name]
         return next((pod for pod in self.pods.values() if address in pod.addresses), None)

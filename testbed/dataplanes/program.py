@@ -1,4 +1,4 @@
-"""The vocabulary of programs: typed kernel and Open vSwitch state, and the diff between two programs.
+"""The vocabulary of programs: typed kernel and Open vSwitch state, and the difference between two programs.
 
 A program is a set of objects, each with an identity (`key`) and a text as the mechanism's own tools write it.
 Programs are kept per owner (the Kubernetes object they serve), so a change costs what the change is worth.
@@ -7,9 +7,9 @@ Pure; drivers apply, `controllers.pipeline` and `network/`, `proxy/` produce.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from testbed.inet import IPAddress, IPNetwork, MacAddress
 
@@ -23,9 +23,6 @@ class ProgramObject(Protocol):
 
     def text(self) -> str:
         """The object as the mechanism's own tool would write it, on one line."""
-
-
-Object = TypeVar("Object", bound=ProgramObject)
 
 
 # --- Linux -------------------------------------------------------------------------------------------------
@@ -53,7 +50,7 @@ class LinkSetting:
 
     interface: str
     mtu_bytes: int
-    mac: MacAddress = MacAddress("")
+    mac: str = ""
 
     @property
     def key(self) -> str:
@@ -259,7 +256,8 @@ class SelectGroup:
 class Nat:
     """Address translation of a tracked connection.
 
-    `kind` is "" to apply what the connection already has, "dst" or "src" to bind a new one to `address` (and `port`).
+    `kind` is "" to apply what the connection already has, "dst" or "src" to bind a new one to `address`
+    (and `port`).
     """
 
     kind: str = ""
@@ -292,9 +290,7 @@ class Track:
         return f"ct({','.join(parts)})"
 
 
-Action = (
-    SetField | Move | DecrementTtl | Output | OutputRegister | GotoTable | SelectGroup | Track
-)
+Action = SetField | Move | DecrementTtl | Output | OutputRegister | GotoTable | SelectGroup | Track
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,11 +332,16 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """An OpenFlow select group: each connection goes to one bucket, by a hash over its 5-tuple."""
+    """An OpenFlow select group: each connection goes to one bucket.
+
+    The choice is by the datapath's own hash of the 5-tuple (selection method dp_hash), or, where
+    `hash_fields` names OXM fields, by a hash over those (selection method hash).
+    """
 
     bridge: str
     group_id: int
     buckets: tuple[Bucket, ...]
+    hash_fields: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -348,7 +349,9 @@ class Group:
 
     def text(self) -> str:
         buckets = ",".join(bucket.text() for bucket in self.buckets)
-        return f"group {self.bridge} group_id={self.group_id},type=select,{buckets}"
+        fields = f"hash,fields({','.join(self.hash_fields)})" if self.hash_fields else "dp_hash"
+        head = f"group {self.bridge} group_id={self.group_id},type=select"
+        return f"{head},selection_method={fields},{buckets}"
 
 
 def _plain(value: int | str) -> str:
@@ -357,12 +360,13 @@ def _plain(value: int | str) -> str:
     return str(value) if value < 10 else hex(value)
 
 
-# --- programs and their difference ---------------------------------------------------------------------------
+# --- programs and their difference
+# ---------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class NodeProgram:
-    """The state one node must have: objects by owner, the owner being an intent object's key or "node"."""
+    """The state one node must have: objects by owner, an intent object's key or "node"."""
 
     node: str
     owners: Mapping[str, tuple[ProgramObject, ...]] = field(default_factory=dict)
@@ -402,6 +406,3 @@ def difference(observed: Iterable[ProgramObject], desired: Iterable[ProgramObjec
         replaced=tuple(thing for key, thing in want.items() if key in have and have[key] != thing),
         removed=tuple(thing for key, thing in have.items() if key not in want),
     )
-
-
-Renderer = Callable[..., tuple[ProgramObject, ...]]

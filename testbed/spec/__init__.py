@@ -1,1 +1,1 @@
-"""Kubernetes objects and the testbed's own kinds: read, defaulted, validated, with the place of every value."""
+"""Kubernetes objects and the testbed's own kinds: read, defaulted, validated, placed in their file."""

@@ -1,0 +1,135 @@
+"""What a switch says it holds, as flows and groups of the program vocabulary: the inverse of `encode`.
+
+Open vSwitch reports a flow in its own words (a COPY_FIELD for a move, a RegLoad for a set_field, masks that
+are all ones left out). Decoding brings both sides to one form, so that observed and desired compare by
+value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from ipaddress import ip_address
+from typing import Any
+
+import controllers.ryu_compat  # noqa: F401 - must come before Ryu
+
+from ryu.ofproto import ofproto_v1_5_parser as parser
+
+from controllers.encode import NAMED_PORTS
+from testbed.dataplanes import program
+
+Decoded = Any  # an action, bucket or reply of Ryu, which has no types
+_PORT_NAMES = {number: name for name, number in NAMED_PORTS.items()}
+
+
+class UnknownEntryError(ValueError):
+    """A switch holds something that the testbed never writes."""
+
+
+def decode_flow(bridge: str, stats: Decoded) -> program.Flow:
+    """Return the flow that a flow description stands for.
+
+    Raises:
+        UnknownEntryError: it has an action the testbed never writes.
+    """
+    return program.Flow(
+        bridge,
+        stats.table_id,
+        stats.priority,
+        program.Match(tuple(sorted(_plain_match(dict(stats.match.items()))))),
+        tuple(_instructions(stats.instructions)),
+        stats.cookie,
+    )
+
+
+def decode_group(bridge: str, stats: Decoded) -> program.Group:
+    """Return the group that a group description stands for, without its hash fields (Ryu drops them)."""
+    return program.Group(bridge, stats.group_id, tuple(_bucket(bucket) for bucket in stats.buckets))
+
+
+def _plain_match(fields: dict[str, Any]) -> Iterable[tuple[str, program.MatchValue]]:  # Any: Ryu's values
+    for name, value in fields.items():
+        yield name, tuple(value) if isinstance(value, list | tuple) else value
+
+
+def _instructions(instructions: Iterable[Decoded]) -> Iterable[program.Action]:
+    goto = []
+    for instruction in instructions:
+        if isinstance(instruction, parser.OFPInstructionGotoTable):
+            goto.append(program.GotoTable(instruction.table_id))
+        elif isinstance(instruction, parser.OFPInstructionActions):
+            yield from map(decode_action, instruction.actions)
+        else:
+            raise UnknownEntryError(f"instruction {type(instruction).__name__}")
+    yield from goto
+
+
+def _bucket(bucket: Decoded) -> program.Bucket:
+    weights = [part.weight for part in bucket.properties if isinstance(part, parser.OFPGroupBucketPropWeight)]
+    actions = tuple(map(decode_action, bucket.actions))
+    return program.Bucket(bucket.bucket_id, weights[0] if weights else 1, actions)
+
+
+def decode_action(action: Decoded) -> program.Action:
+    """Return an action of the vocabulary.
+
+    Raises:
+        UnknownEntryError: the testbed never writes such an action.
+    """
+    for kind, decoder in _DECODERS.items():
+        if isinstance(action, kind):
+            return decoder(action)
+    raise UnknownEntryError(f"action {type(action).__name__}")
+
+
+def _set_field(action: Decoded) -> program.Action:
+    value = action.value
+    if isinstance(value, list | tuple):
+        return program.SetField(action.key, value[0], value[1])
+    return program.SetField(action.key, value)
+
+
+def _register_load(action: Decoded) -> program.Action:
+    bits = (action.ofs_nbits & 0x3F) + 1
+    first = action.ofs_nbits >> 6
+    mask = ((1 << bits) - 1) << first
+    return program.SetField(action.dst, action.value << first, None if bits == 32 else mask)
+
+
+def _copy_field(action: Decoded) -> program.Action:
+    source, destination = action.oxm_ids
+    return program.Move(source.type, destination.type, action.n_bits)
+
+
+def _output(action: Decoded) -> program.Action:
+    return program.Output(_PORT_NAMES.get(action.port, action.port))
+
+
+def _track(action: Decoded) -> program.Action:
+    nats = [_nat(part) for part in action.actions if isinstance(part, parser.NXActionNAT)]
+    return program.Track(
+        zone=action.zone_ofs_nbits,
+        table=None if action.recirc_table == 255 else action.recirc_table,
+        is_commit=bool(action.flags & 1),
+        nat=nats[0] if nats else None,
+    )
+
+
+def _nat(action: Decoded) -> program.Nat:
+    if not action.flags:
+        return program.Nat()
+    address = ip_address(action.range_ipv4_min) if action.range_ipv4_min else None
+    return program.Nat("src" if action.flags & 1 else "dst", address, action.range_proto_min or None)
+
+
+_DECODERS: dict[type, Callable[[Decoded], program.Action]] = {
+    parser.OFPActionSetField: _set_field,
+    parser.NXActionRegLoad: _register_load,
+    parser.OFPActionCopyField: _copy_field,
+    parser.OFPActionDecNwTtl: lambda _action: program.DecrementTtl(),
+    parser.OFPActionOutput: _output,
+    parser.NXActionOutputReg: lambda action: program.OutputRegister(action.src),
+    parser.NXActionOutputReg2: lambda action: program.OutputRegister(action.src),
+    parser.OFPActionGroup: lambda action: program.SelectGroup(action.group_id),
+    parser.NXActionCT: _track,
+}

@@ -1,0 +1,130 @@
+"""What this kernel can do, found out by doing it: each capability is tried with the real call.
+
+Trials run inside a sandbox and leave nothing. A listed module may not load, one that is not listed
+may be built in: names prove nothing.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from testbed.cluster.underlay import Underlay
+from testbed.drivers.shell import run
+from testbed.errors import CapabilityMissing, TestbedError
+
+_OPENVSWITCH_FAMILY = "ovs_datapath"
+
+
+@dataclass(frozen=True, slots=True)
+class Capability:
+    """Something a kernel may or may not do. `needed_for` says in words what is refused without it."""
+
+    name: str
+    needed_for: str
+    try_it: Callable[[], bool]
+
+
+def _tries(*commands: list[str]) -> Callable[[], bool]:
+    def try_them() -> bool:
+        try:
+            for command in commands:
+                run(command)
+        except TestbedError:
+            return False
+        return True
+
+    return try_them
+
+
+def _qdisc(*arguments: str) -> Callable[[], bool]:
+    name = f"try-{arguments[0]}"[:15]
+    return _tries(
+        ["ip", "link", "add", name, "type", "veth", "peer", "name", f"{name}-p"[:15]],
+        ["tc", "qdisc", "add", "dev", name, "root", *arguments],
+    )
+
+
+def _has_openvswitch() -> bool:
+    """Whether the kernel has Open vSwitch's datapath: its generic netlink family answers."""
+    done = subprocess.run(
+        ["genl", "ctrl", "get", "name", _OPENVSWITCH_FAMILY], capture_output=True, check=False
+    )
+    return done.returncode == 0
+
+
+def _nft(rules: str) -> Callable[[], bool]:
+    def try_it() -> bool:
+        try:
+            run(["ip", "link", "add", "try-nft", "type", "veth", "peer", "name", "try-nft-p"])
+            run(["nft", "-f", "-"], stdin=rules)
+        except TestbedError:
+            return False
+        return True
+
+    return try_it
+
+
+_LOSS = (
+    'table netdev t { chain c { type filter hook egress device "try-nft" priority 0; '
+    "numgen random mod 2 < 1 drop; } }"
+)
+
+CAPABILITIES = (
+    Capability(
+        "veth", "every Pod", _tries(["ip", "link", "add", "try-v", "type", "veth", "peer", "name", "try-w"])
+    ),
+    Capability(
+        "bridge", "switches of the underlay", _tries(["ip", "link", "add", "try-br", "type", "bridge"])
+    ),
+    Capability("htb", "bandwidth of links", _qdisc("htb", "default", "1")),
+    Capability("pfifo", "queue length of links", _qdisc("pfifo", "limit", "10")),
+    Capability("netem", "delay of links", _qdisc("netem", "delay", "1ms")),
+    Capability("nft-netdev-egress", "loss of links", _nft(_LOSS)),
+    Capability("openvswitch", "datapathType system (else: netdev, in user space)", _has_openvswitch),
+    Capability("tun", "datapathType netdev", _tries(["ip", "tuntap", "add", "try-tun", "mode", "tap"])),
+)
+
+
+def probe_capabilities() -> dict[str, bool]:
+    """Try every capability in the calling namespace, which should be a sandbox's."""
+    return {capability.name: capability.try_it() for capability in CAPABILITIES}
+
+
+def resolve_datapath_type(wanted: str) -> str:
+    """Return the datapath type to use: what is asked for, or, for "auto", system where the kernel has it.
+
+    Raises:
+        CapabilityMissing: system is asked for and the kernel does not have it.
+    """
+    if wanted == "netdev":
+        return wanted
+    if _has_openvswitch():
+        return "system"
+    if wanted == "system":
+        raise CapabilityMissing(
+            "openvswitch", "datapathType: system", "choose netdev, or run in the VM image"
+        )
+    return "netdev"
+
+
+def refuse_impossible_links(underlay: Underlay, available: dict[str, bool]) -> None:
+    """Check that the kernel can shape every link as the topology asks, before anything is built.
+
+    Raises:
+        CapabilityMissing: it cannot; says which key asks for it.
+    """
+    for link in underlay.links:
+        key = f"{link.kind}Link"
+        wants = {
+            "netem": (link.shape.delay_ns, "delay"),
+            "htb": (link.shape.bandwidth_bps, "bandwidth"),
+            "pfifo": (link.shape.queue_packets, "queue"),
+            "nft-netdev-egress": (link.shape.loss, "loss"),
+        }
+        for capability, (value, word) in wants.items():
+            if value and not available[capability]:
+                raise CapabilityMissing(
+                    capability, f"{word} of {key}", f"leave {key}.{word} out, or run in the VM image"
+                )

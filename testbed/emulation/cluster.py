@@ -1,0 +1,233 @@
+"""A running cluster: underlay, nodes, Pods and dataplane put together, in the order of their needs.
+
+Owns the sequence and the waiting; every part is a neighbour's. Nothing is torn down here: the sandbox's end
+does that.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+
+from testbed.cluster.state import ClusterState, ContainerPort, PodState
+from testbed.cluster.underlay import Underlay, pod_routes
+from testbed.dataplanes.program import ProgramObject
+from testbed.dataplanes.registry import NetworkPlugin, network_plugin
+from testbed.drivers import iproute, ovs
+from testbed.drivers.openflow import Acknowledgement, ControllerClient
+from testbed.drivers.ovs import OvsInstance
+from testbed.emulation.capabilities import resolve_datapath_type
+from testbed.emulation.namespaces import create as create_namespace
+from testbed.emulation.namespaces import disable_transmit_checksum_offload, entered, pod_namespace
+from testbed.emulation.open_vswitch import Controller, start_open_vswitch
+from testbed.emulation.pods import create_pods
+from testbed.emulation.prober import Attempt, Outcome, Verdict, probe
+from testbed.emulation.processes import ManagedProcess, Processes
+from testbed.emulation.sandbox import RUN_FOLDER
+from testbed.emulation.underlay import EmulatedUnderlay
+from testbed.errors import NotReady, RunFailed
+from testbed.inet import Protocol
+from testbed.intent import ClusterIntent, PodAttachment
+
+IDLE_IMAGE = "testbed/idle"
+"""An image whose Pods answer nothing by themselves: a measurement puts its servers there."""
+RAW_VETH = ("raw-veth:client", "raw-veth:server")
+"""The two namespaces of the baseline path, joined by one veth pair."""
+RAW_VETH_ADDRESSES = ("192.0.2.1", "192.0.2.2")
+"""TEST-NET-1 (RFC 5737)."""
+_WARM_UP_TIMEOUT_S = 20.0
+Stage = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class EmulatedCluster:
+    """A cluster out of real kernel parts. `up` builds it; what it built is in the other attributes."""
+
+    state: ClusterState
+    intent: ClusterIntent
+    underlay: Underlay
+    processes: Processes
+    images: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    datapath_type: str = ""
+    switches: dict[str, OvsInstance] = field(default_factory=dict)
+    controller: ControllerClient | None = None
+    acknowledgement: Acknowledgement | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+    _pod_server: ManagedProcess | None = None
+
+    def up(self, on_stage: Stage = lambda _name: None) -> None:
+        """Build everything and wait until every node's Pods reach every other node's.
+
+        Raises:
+            TestbedError: something could not be built, or did not come up in time.
+        """
+        plugin = network_plugin(self.state.network.plugin)
+        fabric = EmulatedUnderlay(self.underlay)
+        starting = Controller(RUN_FOLDER, self.processes) if "openflow" in plugin.mechanisms else None
+        self._timed("underlay", on_stage, fabric.start)
+        if self.state.network.encapsulation == "none":
+            self._route_pods(fabric)
+        if starting is not None:
+            self._timed("Open vSwitch", on_stage, lambda: self._start_switches(starting))
+        self._timed("Pods", on_stage, self._create_pods)
+        self._timed("node programs", on_stage, lambda: self._program(plugin))
+        if starting is not None:
+            self._timed("flows", on_stage, lambda: self._hand_over(starting))
+        self._timed("workloads", on_stage, self._start_workloads)
+        if plugin.mechanisms:
+            self._timed("readiness", on_stage, self._await_reachability)
+
+    def running_pods(self) -> tuple[PodState, ...]:
+        """Return the Pods that exist, sorted by `namespace/name`."""
+        return tuple(pod for name in sorted(self.state.nodes) for pod in self.state.pods_on(name))
+
+    def try_all(self, attempts: Sequence[Attempt], *, timeout_s: float = 1.0) -> tuple[Outcome, ...]:
+        """Try connections between Pods; see `prober.probe`."""
+        return probe(attempts, timeout_s=timeout_s)
+
+    def close_ports(self, pod: PodState, ports: Iterable[ContainerPort]) -> None:
+        """Stop answering on ports of a Pod, so that a measurement's own server can take them."""
+        self._ask_pod_server("close", [_listening(pod, port) for port in ports])
+
+    def open_ports(self, pod: PodState, ports: Iterable[ContainerPort]) -> None:
+        """Answer on ports of a Pod.
+
+        Raises:
+            RunFailed: a port is taken.
+        """
+        self._ask_pod_server("open", [_listening(pod, port) for port in ports])
+
+    def make_raw_veth(self) -> None:
+        """Make the baseline: two namespaces joined by one veth pair with the underlay's MTU."""
+        for name in RAW_VETH:
+            create_namespace(name, has_ipv6=False)
+        client, server = RAW_VETH
+        mtu = self.underlay.mtu_bytes
+        iproute.batch(client, [f"link add eth0 mtu {mtu} type veth peer name eth0 netns {server} mtu {mtu}"])
+        for name, address in zip(RAW_VETH, RAW_VETH_ADDRESSES, strict=True):
+            iproute.batch(name, [f"addr add {address}/30 dev eth0", "link set eth0 up"])
+
+    # --- stages ----------------------------------------------------------------------------------------
+
+    def _timed(self, name: str, on_stage: Stage, act: Callable[[], None]) -> None:
+        on_stage(name)
+        began = monotonic()
+        act()
+        self.processes.check()
+        self.seconds[name] = monotonic() - began
+
+    def _route_pods(self, fabric: EmulatedUnderlay) -> None:
+        blocks = {name: node.pod_cidrs for name, node in self.intent.nodes.items()}
+        for router, routes in pod_routes(self.underlay, blocks).items():
+            fabric.add_router_routes(router, routes)
+
+    def _start_switches(self, starting: Controller) -> None:
+        self.datapath_type = resolve_datapath_type(self.state.network.datapath_type)
+        nodes = list(self.intent.nodes)
+        self.switches = start_open_vswitch(
+            nodes, RUN_FOLDER, starting.openflow_socket, self.datapath_type, self.processes
+        )
+
+    def _create_pods(self) -> None:
+        for name, node in self.intent.nodes.items():
+            pods = [thing for thing in self.intent.local[name].values() if isinstance(thing, PodAttachment)]
+            create_pods(node, pods, needs_checksums=self._needs_checksums)
+
+    @property
+    def _needs_checksums(self) -> bool:
+        return self.datapath_type == "netdev"
+
+    def _program(self, plugin: NetworkPlugin) -> None:
+        for name, node in self.intent.nodes.items():
+            wanted = plugin.render(self.intent.for_node(name)).objects()
+            if name in self.switches:
+                self._hand_uplink_over(name)
+                ovs.apply(self.switches[name], wanted)
+            self._apply_linux(name, wanted)
+            if self._needs_checksums:
+                with entered(name):
+                    disable_transmit_checksum_offload(node.uplink)
+
+    def _hand_uplink_over(self, name: str) -> None:
+        """Take the node's address off its uplink: the program gives it to the bridge that takes that in."""
+        iproute.batch(name, [f"addr flush dev {self.intent.nodes[name].uplink}"])
+
+    def _apply_linux(self, name: str, wanted: Sequence[ProgramObject]) -> None:
+        iproute.apply(name, wanted)
+
+    def _hand_over(self, starting: Controller) -> None:
+        self.controller = starting.connect()
+        self.acknowledgement = self.controller.hand_over(self.intent)
+
+    def _start_workloads(self) -> None:
+        self._pod_server = self.processes.start(
+            "pod server", [sys.executable, "-m", "testbed.emulation.pod_server"], piped=True
+        )
+        answering = [
+            pod for pod in self.running_pods() if pod.image != IDLE_IMAGE and pod.image not in self.images
+        ]
+        self._ask_pod_server("open", [_listening(pod, port) for pod in answering for port in pod.ports])
+        for pod in self.running_pods():
+            command = self.images.get(pod.image)
+            if command:
+                namespace = pod_namespace(pod.namespace, pod.name)
+                self.processes.start(f"{command[0]} in {pod.qualified_name}", command, namespace=namespace)
+
+    def _ask_pod_server(self, verb: str, sockets: list[dict[str, object]]) -> None:
+        server = self._pod_server
+        if server is None or server.popen.stdin is None or server.popen.stdout is None:
+            raise RunFailed("the pod server is not running")
+        server.popen.stdin.write((json.dumps({"op": verb, "sockets": sockets}) + "\n").encode())
+        server.popen.stdin.flush()
+        line = server.popen.stdout.readline()
+        if not line:
+            server.popen.wait()
+            server.check()
+        answer: dict[str, Any] = json.loads(line)  # Any: a JSON object of our own making
+        if answer["failed"]:
+            raise RunFailed(f"Pods could not {verb} ports: {'; '.join(answer['failed'])}")
+
+    def _await_reachability(self) -> None:
+        """Try a connection between every two nodes until each is answered: tunnels and ARP are warm then."""
+        attempts = self._node_pairs()
+        deadline = monotonic() + _WARM_UP_TIMEOUT_S
+        while attempts:
+            outcomes = probe(attempts, timeout_s=0.5)
+            attempts = [outcome.attempt for outcome in outcomes if outcome.verdict is Verdict.BLOCKED]
+            self.processes.check()
+            if attempts and monotonic() > deadline:
+                shown = ", ".join(f"{each.source} to {each.target}" for each in attempts[:5])
+                raise NotReady(
+                    "every node's Pods to reach every other node's", _WARM_UP_TIMEOUT_S, f"not {shown}"
+                )
+
+    def _node_pairs(self) -> list[Attempt]:
+        """Return attempts between one Pod of each node and of each other; answer or refusal will do."""
+        first = {name: pods[0] for name in self.state.nodes if (pods := self.state.pods_on(name))}
+        return [
+            Attempt(
+                pod_namespace(source.namespace, source.name),
+                source.qualified_name,
+                target.qualified_name,
+                target.addresses[0],
+                Protocol.TCP,
+                target.ports[0].port if target.ports else 1,
+            )
+            for source in first.values()
+            for target in first.values()
+            if source is not target
+        ]
+
+
+def _listening(pod: PodState, port: ContainerPort) -> dict[str, object]:
+    return {
+        "namespace": pod_namespace(pod.namespace, pod.name),
+        "pod": pod.qualified_name,
+        "node": pod.node,
+        "protocol": str(port.protocol),
+        "port": port.port,
+    }

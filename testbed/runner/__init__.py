@@ -1,0 +1,1 @@
+"""The composition root: a run out of all layers. The parent plans and records, a sandbox builds and measures."""

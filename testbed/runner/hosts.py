@@ -1,0 +1,78 @@
+"""Network namespaces as measurement sees them: places to run programs in."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from testbed.drivers.shell import inside
+from testbed.emulation.namespaces import entered
+from testbed.emulation.processes import ManagedProcess, Processes
+from testbed.errors import NotReady, ProgramMissing
+from testbed.inet import Protocol
+from testbed.measurement.host import Completed
+
+_TCP_LISTEN = "0A"
+_SOCKET_TABLES = {Protocol.TCP: ("tcp", "tcp6"), Protocol.UDP: ("udp", "udp6")}
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceHost:
+    """A named network namespace. `name` is what records show, `namespace` what the kernel knows."""
+
+    name: str
+    namespace: str
+    processes: Processes
+
+    def run(self, argv: Sequence[str], *, timeout_s: float, cpu: int | None = None) -> Completed:
+        """Run a program to its end; see `measurement.host.Host`."""
+        try:
+            done = subprocess.run(
+                inside(self.namespace, [*_pinned(cpu), *argv]),
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=timeout_s,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise NotReady(f"`{argv[0]}` to end", timeout_s, "still running", where=self.name) from error
+        except FileNotFoundError as error:
+            raise ProgramMissing(argv[0], argv[0]) from error
+        return Completed(tuple(argv), done.returncode, done.stdout, done.stderr)
+
+    @contextmanager
+    def start(self, argv: Sequence[str], *, cpu: int | None = None) -> Iterator[ManagedProcess]:
+        """Start a program that runs until the context ends; see `measurement.host.Host`."""
+        process = self.processes.start(
+            f"{Path(argv[0]).name} in {self.name}", argv, namespace=self.namespace, cpu=cpu
+        )
+        try:
+            yield process
+        finally:
+            self.processes.stop(process)
+
+    def is_listening(self, protocol: Protocol, port: int) -> bool:
+        """Whether a socket of this namespace is bound to the port (and listens, for TCP)."""
+        with entered(self.namespace):
+            tables = [Path(f"/proc/thread-self/net/{name}") for name in _SOCKET_TABLES[protocol]]
+            return any(_has_port(table, port, protocol) for table in tables)
+
+
+def _has_port(table: Path, port: int, protocol: Protocol) -> bool:
+    """Whether a socket table of the kernel (proc(5): local address, then state in hexadecimal) has the port."""
+    if not table.exists():
+        return False
+    for line in table.read_text().splitlines()[1:]:
+        fields = line.split()
+        if int(fields[1].rpartition(":")[2], 16) == port:
+            if protocol is not Protocol.TCP or fields[3] == _TCP_LISTEN:
+                return True
+    return False
+
+
+def _pinned(cpu: int | None) -> list[str]:
+    return [] if cpu is None else ["taskset", "-c", str(cpu)]
