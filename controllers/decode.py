@@ -7,6 +7,7 @@ value.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Iterable
 from ipaddress import ip_address
 from typing import Any
@@ -20,6 +21,11 @@ from testbed.dataplanes import program
 
 Decoded = Any  # an action, bucket or reply of Ryu, which has no types
 _PORT_NAMES = {number: name for name, number in NAMED_PORTS.items()}
+
+
+_UNNAMED = "field_"
+_PACKET_REGISTERS_CLASS = 0x8001
+_ALL_BITS = base64.b64encode(b"\xff" * 8).decode()
 
 
 class UnknownEntryError(ValueError):
@@ -49,7 +55,28 @@ def decode_group(bridge: str, stats: Decoded) -> program.Group:
 
 def _plain_match(fields: dict[str, Any]) -> Iterable[tuple[str, program.MatchValue]]:  # Any: Ryu's values
     for name, value in fields.items():
-        yield name, tuple(value) if isinstance(value, list | tuple) else value
+        if name.startswith(_UNNAMED):
+            yield from _registers(int(name.removeprefix(_UNNAMED)), value)
+        else:
+            yield name, tuple(value) if isinstance(value, list | tuple) else value
+
+
+def _registers(header: int, value: Any) -> Iterable[tuple[str, program.MatchValue]]:  # Any: Ryu's value
+    """Split a 64-bit packet register of OpenFlow 1.5, which Ryu does not know, into the two it stands for.
+
+    Raises:
+        UnknownEntryError: it is another field.
+    """
+    if header >> 7 != _PACKET_REGISTERS_CLASS:
+        raise UnknownEntryError(f"match field {header:#x}")
+    both = value if isinstance(value, list | tuple) else (value, _ALL_BITS)
+    wide, mask = (int.from_bytes(base64.b64decode(text), "big") for text in both)
+    number = 2 * (header & 0x7F)
+    for half, shift in ((number, 32), (number + 1, 0)):
+        half_mask = mask >> shift & 0xFFFFFFFF
+        half_value = wide >> shift & 0xFFFFFFFF
+        if half_mask:
+            yield f"reg{half}", half_value if half_mask == 0xFFFFFFFF else (half_value, half_mask)
 
 
 def _instructions(instructions: Iterable[Decoded]) -> Iterable[program.Action]:

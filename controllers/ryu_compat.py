@@ -6,7 +6,7 @@ Import this before any module of Ryu, and before anything that uses sockets or t
 - `eventlet.wsgi.ALREADY_HANDLED` left eventlet in 0.30.3; Ryu's WSGI module looks for it on import;
 - `NXAction.serialize` rounds its length up to a multiple of eight but leaves the padding out, so Open vSwitch
   refuses ct(nat(...)) in a group bucket;
-- the parsers of group descriptions and buckets read their properties past the end of the structure;
+- the parsers of group descriptions, buckets and COPY_FIELD read past the end of the structure;
 - `Datapath` sets TCP_NODELAY, which a unix socket refuses.
 """
 
@@ -15,7 +15,7 @@ from __future__ import annotations
 import warnings
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore", DeprecationWarning)  # eventlet says it is on its way out; so is Ryu
+    warnings.simplefilter("ignore")  # eventlet says that it is on its way out; so is Ryu
     import eventlet
 
 eventlet.monkey_patch()
@@ -30,7 +30,7 @@ from collections.abc import Sequence  # noqa: E402 - after the patch
 from typing import Any  # noqa: E402 - after the patch
 
 from ryu import cfg  # noqa: E402 - after the patch
-from ryu.ofproto import ofproto_v1_5_parser  # noqa: E402 - after the patch
+from ryu.ofproto import ofproto_v1_5, ofproto_v1_5_parser  # noqa: E402 - after the patch
 
 
 def _pad_nicira_actions(parser: Any) -> None:  # Any: a module of Ryu, which has no types
@@ -45,6 +45,21 @@ def _pad_nicira_actions(parser: Any) -> None:  # Any: a module of Ryu, which has
     parser.NXAction.serialize = serialize
 
 
+def _read_copied_fields_alone(parser: Any) -> None:  # Any: a module of Ryu
+    size = ofproto_v1_5.OFP_ACTION_COPY_FIELD_SIZE
+
+    def parse(cls: Any, buffer: bytes, offset: int) -> Any:  # Any: as Ryu has it
+        layout = ofproto_v1_5.OFP_ACTION_COPY_FIELD_PACK_STR
+        _, length, bits, source_offset, destination_offset = struct.unpack_from(layout, buffer, offset)
+        source, rest = parser.OFPOxmId.parse(buffer[offset + size : offset + length])
+        destination, _padding = parser.OFPOxmId.parse(rest)
+        action = cls(bits, source_offset, destination_offset, [source, destination])
+        action.len = length
+        return action
+
+    parser.OFPActionCopyField.parser = classmethod(parse)
+
+
 def _bound_parser(structure: Any, length_format: str) -> None:  # Any: a class of Ryu
     plain = structure.parser.__func__
 
@@ -56,6 +71,7 @@ def _bound_parser(structure: Any, length_format: str) -> None:  # Any: a class o
 
 
 _pad_nicira_actions(ofproto_v1_5_parser)
+_read_copied_fields_alone(ofproto_v1_5_parser)
 _bound_parser(ofproto_v1_5_parser.OFPBucket, "!H")
 _bound_parser(ofproto_v1_5_parser.OFPGroupDescStats, "!H")
 

@@ -7,6 +7,7 @@ would be told of the loss (ENOBUFS) and send again, which no wire does.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,9 @@ from testbed.units import format_bit_rate
 DEFAULT_QUEUE_PACKETS = 1000
 _HTB_BURST_BYTES = 15_000
 _LOSS_SCALE = 1_000_000
+_RATE = re.compile(r"\brate ([0-9.]+)([KMGT]?)bit\b")
+_RATE_FACTOR = {"": 1, "K": 1_000, "M": 1_000_000, "G": 1_000_000_000, "T": 1_000_000_000_000}
+_RATE_ROUNDING = 0.01
 Json = dict[str, Any]  # what `tc -json` prints
 
 
@@ -102,9 +106,7 @@ def verify(end: ShapedEnd, wanted: LinkShape) -> None:
         RunFailed: it is not; says what is there.
     """
     qdiscs = json.loads(run(["tc", "-json", "qdisc", "show", "dev", end.interface], namespace=end.namespace))
-    classes = json.loads(
-        run(["tc", "-json", "class", "show", "dev", end.interface], namespace=end.namespace) or "[]"
-    )
+    classes = run(["tc", "class", "show", "dev", end.interface], namespace=end.namespace)
     wrong = [*_wrong_queue(qdiscs, wanted), *_wrong_rate(classes, wanted)]
     if wrong:
         raise RunFailed("; ".join(wrong), where=f"{end.namespace or 'underlay'} {end.interface}")
@@ -127,11 +129,12 @@ def _wrong_queue(qdiscs: list[Json], wanted: LinkShape) -> list[str]:
     return wrong
 
 
-def _wrong_rate(classes: list[Json], wanted: LinkShape) -> list[str]:
+def _wrong_rate(classes: str, wanted: LinkShape) -> list[str]:
     if wanted.bandwidth_bps is None:
         return []
-    rates_bps = [8 * int(entry["rate"]) for entry in classes if entry.get("class") == "htb"]
-    if not any(abs(rate - wanted.bandwidth_bps) <= 8 for rate in rates_bps):
+    # tc has no JSON for classes; it rounds what it shows to three or four digits.
+    rates_bps = [float(number) * _RATE_FACTOR[unit] for number, unit in _RATE.findall(classes)]
+    if not any(abs(rate / wanted.bandwidth_bps - 1) < _RATE_ROUNDING for rate in rates_bps):
         return [f"bandwidth {rates_bps} instead of {format_bit_rate(wanted.bandwidth_bps)}"]
     return []
 

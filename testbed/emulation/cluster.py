@@ -40,6 +40,7 @@ RAW_VETH = ("raw-veth:client", "raw-veth:server")
 RAW_VETH_ADDRESSES = ("192.0.2.1", "192.0.2.2")
 """TEST-NET-1 (RFC 5737)."""
 _WARM_UP_TIMEOUT_S = 20.0
+_WARM_UP_TRY_S = 0.1
 Stage = Callable[[str], None]
 
 
@@ -196,7 +197,7 @@ class EmulatedCluster:
         attempts = self._node_pairs()
         deadline = monotonic() + _WARM_UP_TIMEOUT_S
         while attempts:
-            outcomes = probe(attempts, timeout_s=0.5)
+            outcomes = probe(attempts, timeout_s=_WARM_UP_TRY_S)
             attempts = [outcome.attempt for outcome in outcomes if outcome.verdict is Verdict.BLOCKED]
             self.processes.check()
             if attempts and monotonic() > deadline:

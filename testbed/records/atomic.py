@@ -116,7 +116,7 @@ def _room_left(folder: Path) -> str:
 
 @contextmanager
 def _parents_of(destination: Path) -> Iterator[None]:
-    """Make the folders above a destination; those made here go again when the block fails and they are empty."""
+    """Make the folders above a destination; those made here go again when the block fails."""
     made = [folder for folder in destination.parents if not folder.exists()]
     destination.parent.mkdir(parents=True, exist_ok=True)
     is_done = False

@@ -86,10 +86,16 @@ def _finding_row(view: RunView, row: pd.Series, tails: pd.Series) -> FindingRow:
         value=quantity(mean, metric),
         interval=quantity_interval(float(row["low"]), float(row["high"]), mean, metric),
         tail=quantity(tail, metric) if math.isfinite(tail) else "",
-        ratio="" if is_raw else ratio(float(row["ratio"])),
+        ratio="" if is_raw else _ratio_text(row),
         ratio_interval="" if is_raw else ratio_range(float(row["ratio_low"]), float(row["ratio_high"])),
         is_raw=is_raw,
     )
+
+
+def _ratio_text(row: pd.Series) -> str:
+    """Return the ratio, with its own n where raw veth failed in some repeats."""
+    text = ratio(float(row["ratio"]))
+    return text if row["ratio_n"] == row["n"] else f"{text} (n = {int(row['ratio_n'])})"
 
 
 def failed_trials(view: RunView) -> list[FailedTrial]:

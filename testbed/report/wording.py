@@ -187,5 +187,6 @@ def _factor(ratio: float) -> str:
 
 
 def _who(view: RunView, path: str, variant: str) -> str:
-    name = f"; {view.variant_names[variant]}" if view.has_variants else ""
+    heading = "" if view.variant_heading == "variant" else f"{view.variant_heading} "
+    name = f"; {heading}{view.variant_names[variant]}" if view.has_variants else ""
     return f"{path_label(path)}{name}"

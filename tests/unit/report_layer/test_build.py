@@ -9,6 +9,7 @@ from xml.etree import ElementTree as ET
 
 import pandas as pd
 import pytest
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from synthetic_run import WORKLOADS, leaf_spine, synthetic_run
@@ -164,6 +165,12 @@ def texts_of(figure: Figure) -> list[Text]:
     return [text for text in shown if text.get_text().strip()]
 
 
+def is_in_view(place: float, axis: Axis) -> bool:
+    """Whether a tick lies within its axis; matplotlib keeps ticks beyond it without drawing them."""
+    low, high = sorted(axis.get_view_interval())
+    return low <= place <= high
+
+
 def assert_readable(figure: Figure) -> None:
     """No text that is drawn overlaps another or leaves the figure."""
     figure.draw_without_rendering()
@@ -177,7 +184,7 @@ def assert_readable(figure: Figure) -> None:
         for axis in (axes.xaxis, axes.yaxis)
         for tick in axis.get_major_ticks()
         for label in (tick.label1, tick.label2)
-        if not label.get_visible() or not axes.get_visible()
+        if not (label.get_visible() and axes.get_visible() and is_in_view(tick.get_loc(), axis))
     }
     boxes = [
         (text.get_text(), text.get_window_extent())
@@ -198,9 +205,11 @@ def assert_readable(figure: Figure) -> None:
 @pytest.mark.parametrize(
     "run",
     [
-        lambda: synthetic_run(repeats=2, workloads=WORKLOADS[1:3]),
-        lambda: synthetic_run({"e=vxlan": VXLAN, "e=none": NONE}, repeats=2, workloads=PING, fail=0.2),
-        lambda: synthetic_run(TWELVE, repeats=1, workloads=CONNECT, paths=SOME_PATHS),
+        lambda: synthetic_run(repeats=2, workloads=(*THROUGHPUT, *PING), paths=SHOWN_PATHS),
+        lambda: synthetic_run(
+            {"e=vxlan": VXLAN, "e=none": NONE}, repeats=2, workloads=PING, fail=0.2, paths=SHOWN_PATHS
+        ),
+        lambda: synthetic_run(TWELVE, repeats=1, workloads=CONNECT, paths=SOME_PATHS[:2]),
     ],
     ids=["one variant", "two variants, some failed", "twelve variants"],
 )
