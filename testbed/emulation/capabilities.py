@@ -19,11 +19,15 @@ _OPENVSWITCH_FAMILY = "ovs_datapath"
 
 @dataclass(frozen=True, slots=True)
 class Capability:
-    """Something a kernel may or may not do. `needed_for` says in words what is refused without it."""
+    """Something a kernel may or may not do. `needed_for` says in words what is refused without it.
+
+    `is_required`: without it nothing runs at all.
+    """
 
     name: str
     needed_for: str
     try_it: Callable[[], bool]
+    is_required: bool = False
 
 
 def _tries(*commands: list[str]) -> Callable[[], bool]:
@@ -73,10 +77,10 @@ _LOSS = (
 
 CAPABILITIES = (
     Capability(
-        "veth", "every Pod", _tries(["ip", "link", "add", "try-v", "type", "veth", "peer", "name", "try-w"])
+        "veth", "every Pod", _tries(["ip", "link", "add", "try-v", "type", "veth", "peer", "name", "try-w"]), True
     ),
     Capability(
-        "bridge", "switches of the underlay", _tries(["ip", "link", "add", "try-br", "type", "bridge"])
+        "bridge", "switches of the underlay", _tries(["ip", "link", "add", "try-br", "type", "bridge"]), True
     ),
     Capability("htb", "bandwidth of links", _qdisc("htb", "default", "1")),
     Capability("pfifo", "queue length of links", _qdisc("pfifo", "limit", "10")),
@@ -109,22 +113,27 @@ def resolve_datapath_type(wanted: str) -> str:
     return "netdev"
 
 
-def refuse_impossible_links(underlay: Underlay, available: dict[str, bool]) -> None:
-    """Check that the kernel can shape every link as the topology asks, before anything is built.
+def needs_of(underlay: Underlay, datapath_type: str) -> dict[str, str]:
+    """Return the capabilities that a cluster's links and datapath need, to what asks for them in words."""
+    needs = {"openvswitch": "datapathType: system"} if datapath_type == "system" else {}
+    for link in underlay.links:
+        shape = link.shape
+        wants = {
+            "netem": (shape.delay_ns, "delay"),
+            "htb": (shape.bandwidth_bps, "bandwidth"),
+            "pfifo": (shape.queue_packets, "queue"),
+            "nft-netdev-egress": (shape.loss, "loss"),
+        }
+        needs |= {name: f"{word} of {link.kind}Link" for name, (value, word) in wants.items() if value}
+    return needs
+
+
+def refuse_impossible(underlay: Underlay, datapath_type: str, available: dict[str, bool]) -> None:
+    """Check that the kernel can do what a cluster asks for, before anything is built.
 
     Raises:
-        CapabilityMissing: it cannot; says which key asks for it.
+        CapabilityMissing: it cannot; says what asks for it.
     """
-    for link in underlay.links:
-        key = f"{link.kind}Link"
-        wants = {
-            "netem": (link.shape.delay_ns, "delay"),
-            "htb": (link.shape.bandwidth_bps, "bandwidth"),
-            "pfifo": (link.shape.queue_packets, "queue"),
-            "nft-netdev-egress": (link.shape.loss, "loss"),
-        }
-        for capability, (value, word) in wants.items():
-            if value and not available[capability]:
-                raise CapabilityMissing(
-                    capability, f"{word} of {key}", f"leave {key}.{word} out, or run in the VM image"
-                )
+    for capability, wanted_for in sorted(needs_of(underlay, datapath_type).items()):
+        if not available[capability]:
+            raise CapabilityMissing(capability, wanted_for, f"leave {wanted_for} out, or run in the VM image")

@@ -1,1 +1,4 @@
-"""The composition root: a run out of all layers. The parent plans and records, a sandbox builds and measures."""
+"""The composition root: a run out of all layers.
+
+The parent plans and records; a child in a sandbox builds and measures.
+"""

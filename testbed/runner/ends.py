@@ -136,7 +136,7 @@ def _only_port(pod: PodState, protocol: Protocol) -> int:
 
 
 def _taken_over(servers: Sequence[PodState], port: int) -> tuple[ContainerPort, ...]:
-    """Return the ports of the servers' Pods that a tool's server needs free: the same number, either protocol."""
+    """Return the ports of servers' Pods that a tool's server needs free: one number, either protocol."""
     answering = {
         declared
         for pod in servers

@@ -63,14 +63,14 @@ class NamespaceHost:
 
 
 def _has_port(table: Path, port: int, protocol: Protocol) -> bool:
-    """Whether a socket table of the kernel (proc(5): local address, then state in hexadecimal) has the port."""
+    """Whether a socket table of the kernel (proc(5): local address, state, in hexadecimal) has it."""
     if not table.exists():
         return False
     for line in table.read_text().splitlines()[1:]:
         fields = line.split()
-        if int(fields[1].rpartition(":")[2], 16) == port:
-            if protocol is not Protocol.TCP or fields[3] == _TCP_LISTEN:
-                return True
+        is_bound = int(fields[1].rpartition(":")[2], 16) == port
+        if is_bound and (protocol is not Protocol.TCP or fields[3] == _TCP_LISTEN):
+            return True
     return False
 
 

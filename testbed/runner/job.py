@@ -1,4 +1,4 @@
-"""What the parent hands to the sandbox, and how: everything decided beforehand, so that the child only carries out.
+"""What the parent hands to the sandbox: everything decided beforehand, so that the child only carries out.
 
 Values cross as pickles inside the JSON line, as between any two processes of one program: the parent wrote
 what the child reads, over a pipe that nobody else has.
@@ -69,7 +69,7 @@ class CellJob:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A connection to ask about. `source` is a Pod as `namespace/name`; `target` names the aim for the answer."""
+    """A connection to ask about: from a Pod (`namespace/name`) to an address; `target` names the aim."""
 
     source: str
     target: str

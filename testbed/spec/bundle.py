@@ -8,7 +8,7 @@ are what it accepts in silence although it will not work as one may think.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import chain
 
@@ -48,12 +48,12 @@ def checked(manifests: Manifests, declared: Iterable[str] = ()) -> tuple[Manifes
         _unknown_namespaces(manifests.manifests, known),
         _repeated_numbers(manifests.manifests),
     )
-    templates = pod_templates(manifests)
+    chosen_by, sliced = _chooser(pod_templates(manifests)), _sliced_services(manifests)
     notices = (
         manifest.finding(problem)
         for manifest in manifests.manifests
         if isinstance(manifest.object, Service)
-        for problem in _service_notices(manifest.object, templates, _sliced_services(manifests))
+        for problem in _service_notices(manifest.object, chosen_by, sliced)
     )
     return replace(manifests, notices=tuple(sorted(set(notices)))), tuple(findings)
 
@@ -75,9 +75,22 @@ def pod_templates(manifests: Manifests) -> PodTemplates:
     return tuple(templates)
 
 
-def selects(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
-    """Whether labels have every entry of a Service's selector."""
-    return all(labels.get(key) == value for key, value in selector.items())
+Chooser = Callable[[str, Mapping[str, str]], list[PodSpec]]
+"""From a namespace and a Service's selector to the Pods that it selects."""
+
+
+def _chooser(templates: PodTemplates) -> Chooser:
+    """Return a look-up of Pods by selector, which costs what the rarest label of the selector costs."""
+    by_label = dict[tuple[str, str, str], list[tuple[Mapping[str, str], PodSpec]]]()
+    for namespace, labels, pod in templates:
+        for key, value in labels.items():
+            by_label.setdefault((namespace, key, value), []).append((labels, pod))
+
+    def chosen(namespace: str, selector: Mapping[str, str]) -> list[PodSpec]:
+        rows = [by_label.get((namespace, key, value), []) for key, value in selector.items()]
+        return [pod for labels, pod in min(rows, key=len) if selector.items() <= labels.items()]
+
+    return chosen
 
 
 def namespace_of(manifest: Manifest) -> str:
@@ -144,7 +157,7 @@ def _sliced_services(manifests: Manifests) -> frozenset[tuple[str, str]]:
 
 
 def _service_notices(
-    service: Service, templates: PodTemplates, sliced: frozenset[tuple[str, str]]
+    service: Service, chosen_by: Chooser, sliced: frozenset[tuple[str, str]]
 ) -> Iterator[Problem]:
     spec, namespace = service.spec, service.metadata.namespace
     if spec.type != "ClusterIP":
@@ -154,9 +167,7 @@ def _service_notices(
         if (namespace, service.metadata.name) not in sliced:
             yield Problem("no selector and no EndpointSlice: this Service has no endpoints", path=("spec",))
         return
-    chosen = [
-        pod for where, labels, pod in templates if where == namespace and selects(spec.selector, labels)
-    ]
+    chosen = chosen_by(namespace, spec.selector)
     if not chosen:
         what = f"no Pod in namespace {namespace} has these labels: this Service has no endpoints"
         yield Problem(what, path=("spec", "selector"))

@@ -163,7 +163,8 @@ def _capacity_problems(spec: ClusterSpec) -> list[Problem]:
         return [*problems, Problem(what, "", "give a longer prefix, or a larger podCIDR", ("nodePodPrefix",))]
     blocks = 2 ** (spec.node_pod_prefix - spec.pod_cidr.prefixlen)
     if count > blocks:
-        what = f"podCIDR {spec.pod_cidr} holds {blocks} blocks of /{spec.node_pod_prefix}, too few for {count} nodes"
+        held = f"{blocks} blocks of /{spec.node_pod_prefix}"
+        what = f"podCIDR {spec.pod_cidr} holds {held}, too few for {count} nodes"
         problems.append(
             Problem(
                 what, "one block a node", "give a larger podCIDR, or a longer nodePodPrefix", ("podCIDR",)

@@ -89,7 +89,9 @@ class Target(SpecModel):
         if self.pod is not None and "namespace" in self.model_fields_set:
             raise refused("namespace does not apply to pod", "", "remove it", ("namespace",))
         if self.pod is not None and isinstance(self.port, str):
-            raise refused(f"'{self.port}' is not a number", "with pod, the port is a number", "", ("port",))
+            raise refused(
+                f"'{shortened(self.port)}' is not a number", "with pod, the port is a number", "", ("port",)
+            )
         return self
 
     @model_serializer(mode="wrap")

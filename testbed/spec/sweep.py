@@ -128,7 +128,9 @@ def combinations(root: Node) -> tuple[tuple[Combination, ...], Findings]:
         The combinations and no findings, or none and what is wrong.
     """
     sweep = descend(root, *_SWEEP)
-    entries = sweep.entries if isinstance(sweep, MappingNode) else {}
+    if not isinstance(sweep, MappingNode):
+        return (Combination("", {}, root),), ()
+    entries = sweep.entries
     problems = [problem for key, entry in entries.items() for problem in _sweep_problems(root, key, entry)]
     count = 1
     for entry in entries.values():
@@ -199,7 +201,7 @@ def _setting(node: ScalarNode) -> Setting:
 
 
 def _shown(value: Setting) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return str(value).lower() if isinstance(value, bool) else shortened(str(value))
 
 
 def _short_names(keys: tuple[str, ...]) -> Mapping[str, str]:

@@ -9,7 +9,7 @@ from testbed.spec.experiment import ExperimentSpec
 from testbed.spec.kubernetes import Service
 from testbed.spec.manifests import Manifests
 from testbed.spec.measurement import MeasurementSpec, Target
-from testbed.spec.problem import KeyPath, Problem, listing, nearest
+from testbed.spec.problem import KeyPath, Problem, listing, nearest, shortened
 
 
 def target_problems(spec: ExperimentSpec, manifests: Manifests) -> Iterator[Problem]:
@@ -63,7 +63,9 @@ def _service_problems(
     ports = [f"{port.port}/{port.protocol}" for port in service.spec.ports]
     chosen = [port for port in service.spec.ports if target.port in (None, port.port, port.name)]
     if not chosen:
-        yield Problem(f"Service {name} has no port {target.port}", listing(ports), "", ("to", "port"))
+        yield Problem(
+            f"Service {name} has no port {shortened(str(target.port))}", listing(ports), "", ("to", "port")
+        )
         return
     if len({port.port for port in chosen}) > 1:
         yield Problem(f"Service {name} has several ports", listing(ports), "add port", ("to",))

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import TypeAlias, Union
 
 from testbed.errors import Finding
-from testbed.spec.problem import KeyPath, Problem
+from testbed.spec.problem import KeyPath, Problem, shortened
 
 ScalarValue: TypeAlias = bool | int | float | str | None
 Node: TypeAlias = Union["ScalarNode", "MappingNode", "SequenceNode"]
@@ -158,7 +158,7 @@ def key_path(path: KeyPath) -> str:
         elif _BARE_KEY.fullmatch(segment):
             text += f".{segment}" if text else segment
         else:
-            text += f'["{segment}"]'
+            text += f'["{shortened(segment, 120)}"]'
     return text
 
 

@@ -1,4 +1,4 @@
-"""Whatever is done to a good file: the outcome is a valid spec or a SpecError with places, and nothing else."""
+"""Whatever is done to a good file, the outcome is a valid spec or a SpecError, and nothing else."""
 
 import copy
 import random
@@ -15,7 +15,26 @@ from testbed.spec.load import check_files
 
 GOOD = Path(__file__).parent / "good"
 FILES = ("application.yaml", "experiment.yaml", "cluster.yaml", "topology.yaml")
-VALUES = (None, True, -1, 0, 1.5, 10**30, "", "x y", "é\n", "1", [], {}, [1], [None], {"a": 1}, {"": None}, [[]], "a\x7f")
+VALUES = (
+    None,
+    True,
+    -1,
+    0,
+    1.5,
+    10**30,
+    "",
+    "x y",
+    "é\n",
+    "1",
+    [],
+    {},
+    [1],
+    [None],
+    {"a": 1},
+    {"": None},
+    [[]],
+    "a\x7f",
+)
 
 
 def outcome(text: str | bytes, tmp_path: Path, name: str) -> None:
@@ -38,7 +57,9 @@ def outcome(text: str | bytes, tmp_path: Path, name: str) -> None:
 def places(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
     if path:
         yield path
-    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    children = (
+        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    )
     for key, below in children:
         yield from places(below, (*path, key))
 
@@ -78,7 +99,7 @@ def test_good_files_are_good(name: str) -> None:
 def test_changed_values(name: str, tmp_path: Path) -> None:
     documents = list(yaml.load_all((GOOD / name).read_text(encoding="utf-8"), Loader=yaml.CSafeLoader))
     rng = random.Random(name)
-    for _ in range(40):
+    for _ in range(20):
         changed = mutate(documents, rng)
         outcome(yaml.dump_all(changed, Dumper=yaml.CSafeDumper, sort_keys=False), tmp_path, name)
 
@@ -87,7 +108,7 @@ def test_changed_values(name: str, tmp_path: Path) -> None:
 def test_truncated_text(name: str, tmp_path: Path) -> None:
     content = (GOOD / name).read_bytes()
     rng = random.Random(name)
-    for _ in range(25):
+    for _ in range(12):
         outcome(content[: rng.randrange(len(content))], tmp_path, name)
 
 
@@ -96,20 +117,22 @@ def test_overwritten_bytes(name: str, tmp_path: Path) -> None:
     content = (GOOD / name).read_bytes()
     rng = random.Random(name)
     odd = b"\t\n:-{}[]&*!|>'\"%@`#,?\x00\xff\x80 0"
-    for _ in range(40):
+    for _ in range(20):
         changed = bytearray(content)
         for _ in range(rng.randrange(1, 6)):
-            changed[rng.randrange(len(changed))] = rng.choice(odd) if rng.random() < 0.8 else rng.randrange(256)
+            changed[rng.randrange(len(changed))] = (
+                rng.choice(odd) if rng.random() < 0.8 else rng.randrange(256)
+            )
         outcome(bytes(changed), tmp_path, name)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(text=st.text(alphabet=st.sampled_from(list("ab:-[]{}&*!|>'\"#\n \t,?~<=0.1é")), max_size=60))
 def test_arbitrary_text(text: str, tmp_path: Path) -> None:
     outcome(text, tmp_path, "any.yaml")
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(content=st.binary(max_size=60))
 def test_arbitrary_bytes(content: bytes, tmp_path: Path) -> None:
     outcome(content, tmp_path, "any.yaml")

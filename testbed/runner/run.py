@@ -1,0 +1,282 @@
+"""One experiment from its file to its results: plan, build each cell in a sandbox, measure, record, draw.
+
+A cell is one variant in one repeat, on a network built for it alone. This is the parent: it needs no
+privilege of its own and holds the results; `inside` does the work.
+"""
+
+from __future__ import annotations
+
+import pickle
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from itertools import groupby
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from testbed.emulation.sandbox import run_in_sandbox
+from testbed.errors import ResultsExist, RunFailed
+from testbed.measurement.host import Pinning
+from testbed.measurement.paths import path_manifests
+from testbed.measurement.plan import PlannedTrial, plan_trials
+from testbed.measurement.probes import required_programs
+from testbed.measurement.trial import TrialOutcome, trial_record
+from testbed.measurement.workload import GIVEN_ENDS, workload_from_spec
+from testbed.records.provenance import collect_provenance
+from testbed.records.samples import sample_table
+from testbed.records.schema import SCHEMA_VERSION, CellRecord, RunRecord, TrialRecord
+from testbed.records.store import write_run
+from testbed.report.build import ReportFiles, build_report
+from testbed.runner.drawing import drawing_of
+from testbed.runner.ends import EndsKey, ends_of_trials
+from testbed.runner.job import CellJob, ClusterPlan, Ends, plan_cluster, to_wire
+from testbed.runner.preflight import INSIDE, check_machine, choose_pinning
+from testbed.spec.experiment import ExperimentSpec
+from testbed.spec.load import Experiment, joined, parse_manifests, resolved_spec
+from testbed.spec.manifests import Manifests
+
+Json = dict[str, Any]  # a JSON object; its values are checked where they are read
+ENGINE = "native"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A step of a run, for whoever shows it: trials done of all, and in words what is going on."""
+
+    done: int
+    total: int
+    doing: str
+    failed: int = 0
+
+
+OnProgress = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """Everything decided before the first namespace is made. `plans` and `settings` are by variant label."""
+
+    experiment: Experiment
+    plans: Mapping[str, ClusterPlan]
+    settings: Mapping[str, Mapping[str, str | int | float | bool]]
+    trials: tuple[PlannedTrial, ...]
+    ends: Mapping[str, Mapping[EndsKey, Ends]]
+    pinning: Pinning
+
+    def cells(self) -> list[tuple[str, int, tuple[PlannedTrial, ...]]]:
+        """Return (variant, repeat, trials) in the order of the run."""
+        grouped = groupby(self.trials, key=lambda trial: (trial.variant, trial.repeat))
+        return [(variant, repeat, tuple(trials)) for (variant, repeat), trials in grouped]
+
+
+@dataclass(slots=True)
+class _Cell:
+    """What a cell has reported so far."""
+
+    datapath_type: str = ""
+    seconds: dict[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    outcomes: list[tuple[PlannedTrial, TrialOutcome]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Results:
+    """What a run has gathered so far."""
+
+    cells: list[CellRecord] = field(default_factory=list)
+    outcomes: list[tuple[PlannedTrial, TrialOutcome, float]] = field(default_factory=list)
+
+
+def plan_run(experiment: Experiment) -> RunPlan:
+    """Decide everything about a run.
+
+    Raises:
+        SpecError, CapacityError: a variant asks for something that cannot be.
+        CapabilityMissing: a processor to pin to is not there.
+    """
+    plans = {
+        variant.label: _plan_variant(variant.spec, experiment.manifests) for variant in experiment.variants
+    }
+    spec = experiment.spec
+    trials = plan_trials(
+        [workload_from_spec(measurement) for measurement in spec.measurements],
+        [variant.label for variant in experiment.variants],
+        repeats=spec.repeats,
+        seed=spec.seed,
+    )
+    measurements = {measurement.name: measurement for measurement in spec.measurements}
+    ends = {
+        label: ends_of_trials(
+            plan, [trial for trial in trials if trial.variant == label], measurements, experiment.file
+        )
+        for label, plan in plans.items()
+    }
+    return RunPlan(
+        experiment=experiment,
+        plans=plans,
+        settings={variant.label: variant.settings for variant in experiment.variants},
+        trials=trials,
+        ends=ends,
+        pinning=choose_pinning(spec.pinning),
+    )
+
+
+def run_experiment(
+    plan: RunPlan, folder: Path, *, command: Sequence[str], on_progress: OnProgress
+) -> ReportFiles:
+    """Carry a run out, write its results as a new folder and draw the report.
+
+    Args:
+        plan: the decided run.
+        folder: must not exist.
+        command: how the run was called, for the record.
+        on_progress: told before each stage and after each trial.
+
+    Raises:
+        ResultsExist, EnvironmentProblem: nothing has been started.
+        RunFailed: a network could not be built. Nothing is written.
+    """
+    if folder.exists():
+        raise ResultsExist(
+            "this folder of results exists", where=str(folder), fix="choose another with --out DIR"
+        )
+    types = [measurement.type for measurement in plan.experiment.spec.measurements]
+    check_machine(plan.plans.values(), required_programs(types))
+    started = datetime.now(UTC)
+    results = _Results()
+    began = monotonic()
+    for variant, repeat, trials in plan.cells():
+        _run_cell(plan, (variant, repeat, trials), results, monotonic() - began, on_progress)
+    on_progress(Progress(len(plan.trials), len(plan.trials), "writing results"))
+    record = _record(plan, results, started, command)
+    write_run(folder, record, sample_table([outcome.samples for _, outcome, _ in results.outcomes]))
+    on_progress(Progress(len(plan.trials), len(plan.trials), "drawing figures"))
+    return build_report(folder)
+
+
+def _plan_variant(spec: ExperimentSpec, manifests: Manifests) -> ClusterPlan:
+    parts = [manifests]
+    if any(GIVEN_ENDS not in workload_from_spec(measurement).paths for measurement in spec.measurements):
+        parts.append(parse_manifests(path_manifests([node.name for node in spec.cluster.nodes])))
+    return plan_cluster(spec.cluster, joined(*parts))
+
+
+def _run_cell(
+    plan: RunPlan,
+    cell: tuple[str, int, tuple[PlannedTrial, ...]],
+    results: _Results,
+    offset_s: float,
+    on_progress: OnProgress,
+) -> None:
+    """Build a cell, carry out its trials, and add what it gave to the results.
+
+    `offset_s` is when the cell began, in seconds from the start of the run: trials report their own clock's
+    time.
+    """
+    variant, repeat, trials = cell
+    gathered = _Cell()
+    with tempfile.TemporaryDirectory(prefix="testbed-") as scratch:
+        job = CellJob(plan.plans[variant], trials, plan.ends[variant], plan.pinning, Path(scratch))
+        listener = _Listener(plan, job, gathered, on_progress, len(results.outcomes))
+        run_in_sandbox(INSIDE, to_wire(job), listener.take, Path(scratch) / "sandbox.log")
+    if len(gathered.outcomes) != len(trials):
+        raise RunFailed(f"{len(gathered.outcomes)} of {len(trials)} trials reported back")
+    results.cells.append(_cell_record(plan.plans[variant], variant, repeat, gathered))
+    results.outcomes += [(trial, outcome, offset_s) for trial, outcome in gathered.outcomes]
+
+
+class _Listener:
+    """Turns a cell's events into progress and outcomes."""
+
+    def __init__(
+        self, plan: RunPlan, job: CellJob, gathered: _Cell, on_progress: OnProgress, done: int
+    ) -> None:
+        self._total = len(plan.trials)
+        self._job = job
+        self._gathered = gathered
+        self._on_progress = on_progress
+        self._done = done
+        self._trials = {trial.index: trial for trial in job.trials}
+        first = job.trials[0]
+        self._cell = f"repeat {first.repeat + 1}{f', {first.variant}' if first.variant else ''}"
+
+    def take(self, event: Json) -> None:
+        """Take one event."""
+        kind = event["event"]
+        if kind == "stage":
+            self._say(f"{self._cell}: building: {event['name']}")
+        elif kind == "built":
+            self._gathered.datapath_type = event["datapath_type"]
+            self._gathered.seconds = event["seconds"]
+            self._gathered.warnings = tuple(event["warnings"])
+        elif kind == "trial-begins":
+            trial = self._trials[event["index"]]
+            self._say(f"{self._cell}: {trial.workload.name} {trial.protocol} {trial.path}")
+        elif kind == "trial":
+            self._take_outcome(self._trials[event["index"]])
+
+    def _take_outcome(self, trial: PlannedTrial) -> None:
+        file = self._job.scratch / f"trial-{trial.index}.pickle"
+        outcome: TrialOutcome = pickle.loads(file.read_bytes())  # noqa: S301 - our own child wrote it
+        file.unlink()
+        self._gathered.outcomes.append((trial, outcome))
+        self._done += 1
+        if outcome.error:
+            self._say(
+                f"{self._cell}: {trial.workload.name} {trial.protocol} {trial.path} FAILED: {outcome.error}"
+            )
+
+    def _say(self, doing: str) -> None:
+        failed = sum(bool(outcome.error) for _, outcome in self._gathered.outcomes)
+        self._on_progress(Progress(self._done, self._total, doing, failed))
+
+
+def _cell_record(plan: ClusterPlan, variant: str, repeat: int, gathered: _Cell) -> CellRecord:
+    return CellRecord(
+        variant=variant,
+        repeat=repeat,
+        datapath_type=gathered.datapath_type,
+        build_s=sum(gathered.seconds.values()),
+        nodes=len(plan.state.nodes),
+        pods=len(plan.state.pods),
+        services=len(plan.state.services),
+        mtu_bytes=plan.state.network.mtu_bytes,
+        warnings=gathered.warnings,
+    )
+
+
+def _record(plan: RunPlan, results: _Results, started: datetime, command: Sequence[str]) -> RunRecord:
+    experiment = plan.experiment
+    pinning = {"client": plan.pinning.client, "server": plan.pinning.server}
+    shown = {name: "not pinned" if cpu is None else f"processor {cpu}" for name, cpu in pinning.items()}
+    is_netdev = any(cell.datapath_type == "netdev" for cell in results.cells)
+    offloads = {
+        "Pods": "transmit checksums off (user-space datapath)" if is_netdev else "the kernel's defaults",
+        "raw veth": "the kernel's defaults",
+    }
+    rows = []
+    for trial, outcome, offset_s in results.outcomes:
+        row = trial_record(trial, plan.settings[trial.variant], outcome)
+        rows.append(_shifted(row, offset_s))
+    return RunRecord(
+        schema_version=SCHEMA_VERSION,
+        experiment=experiment.name,
+        description=experiment.description,
+        spec=resolved_spec(experiment),
+        seed=experiment.spec.seed,
+        started=started.isoformat(timespec="seconds"),
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=tuple(command),
+        provenance=collect_provenance(ENGINE, shown, offloads=offloads),
+        drawing=drawing_of(next(iter(plan.plans.values()))),
+        cells=tuple(results.cells),
+        trials=tuple(rows),
+        warnings=tuple(str(notice) for notice in experiment.manifests.notices),
+    )
+
+
+def _shifted(row: TrialRecord, offset_s: float) -> TrialRecord:
+    """Return a row with its start counted from the run's start instead of its cell's."""
+    return replace(row, started_s=row.started_s + offset_s)
