@@ -70,15 +70,14 @@ def _nft(rules: str) -> Callable[[], bool]:
     return try_it
 
 
-_LOSS = (
-    'table netdev t { chain c { type filter hook egress device "try-nft" priority 0; '
-    "numgen random mod 2 < 1 drop; } }"
-)
+_LOSS = """
+table netdev try {
+  chain out { type filter hook egress device "try-nft" priority 0; numgen random mod 2 < 1 drop; }
+}
+"""
 
 CAPABILITIES = (
-    Capability(
-        "veth", "every Pod", _tries(["ip", "link", "add", "try-v", "type", "veth", "peer", "name", "try-w"]), True
-    ),
+    Capability("veth", "every Pod", _tries(["ip", "link", "add", "try-v", "type", "veth"]), True),
     Capability(
         "bridge", "switches of the underlay", _tries(["ip", "link", "add", "try-br", "type", "bridge"]), True
     ),
