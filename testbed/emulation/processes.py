@@ -6,6 +6,7 @@ Nothing here searches for processes by name: what this module did not start, it 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,9 @@ from testbed.errors import NotReady, ProcessDied, ProgramMissing
 
 _POLL_S = 0.005
 _STOP_S = 5.0
+_HOLD_S = 1.0
+_STOPPED = frozenset("Tt")
+_GONE = frozenset({"", "X", "Z"})
 _TAIL_BYTES = 2000
 
 
@@ -34,8 +38,33 @@ class ManagedProcess:
         return self.popen.poll()
 
     def output(self) -> str:
-        """Return the end of what it has written."""
-        return self.log.read_bytes()[-_TAIL_BYTES:].decode(errors="replace")
+        """Return what it has written."""
+        return self.log.read_bytes().decode(errors="replace")
+
+    def hold(self) -> bool:
+        """Stop it where it is (SIGSTOP); return whether it is seen stopped."""
+        self.popen.send_signal(signal.SIGSTOP)
+        deadline = monotonic() + _HOLD_S
+        while monotonic() < deadline:
+            state = self._state()
+            if state in _STOPPED:
+                return True
+            if state in _GONE:
+                return False
+            sleep(_POLL_S)
+        return False
+
+    def release(self) -> None:
+        """Let it go on after `hold` (SIGCONT)."""
+        self.popen.send_signal(signal.SIGCONT)
+
+    def _state(self) -> str:
+        """Return its state as proc(5) has it: a letter behind the name, "" once it is gone."""
+        try:
+            text = Path(f"/proc/{self.popen.pid}/stat").read_text()
+        except FileNotFoundError:
+            return ""
+        return text.rpartition(")")[2].split()[0]
 
     def check(self) -> None:
         """Raise if it has ended.
@@ -45,7 +74,7 @@ class ManagedProcess:
         """
         status = self.popen.poll()
         if status is not None:
-            said = self.output().strip() or "(it wrote nothing)"
+            said = self.output().strip()[-_TAIL_BYTES:] or "(it wrote nothing)"
             how = f"by signal {-status}" if status < 0 else f"with status {status}"
             raise ProcessDied(f"{self.name} ended {how}: {said}")
 
@@ -53,6 +82,7 @@ class ManagedProcess:
         """End it: SIGTERM, then, if it does not go, SIGKILL."""
         if self.popen.poll() is None:
             self.popen.terminate()
+            self.popen.send_signal(signal.SIGCONT)  # a held program takes no other signal
             try:
                 self.popen.wait(_STOP_S)
             except subprocess.TimeoutExpired:
@@ -79,6 +109,7 @@ class Processes:
         for process in self.running:
             if process.popen.poll() is None:
                 process.popen.terminate()
+                process.popen.send_signal(signal.SIGCONT)
         while self.running:
             self.running.pop().stop()
 

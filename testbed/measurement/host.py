@@ -33,6 +33,19 @@ class RunningProgram(Protocol):
     def output(self) -> str:
         """Return what it has written so far, stdout and stderr together."""
 
+    def hold(self) -> bool:
+        """Stop it where it is; return whether it is seen stopped (False if it has ended instead)."""
+
+    def release(self) -> None:
+        """Let it go on after `hold`."""
+
+    def wait(self, timeout_s: float) -> Completed:
+        """Wait for its end; stdout of the result has all that it wrote, stderr nothing.
+
+        Raises:
+            NotReady: it had not ended after `timeout_s`.
+        """
+
 
 class Host(Protocol):
     """A network namespace that programs can be run in: a Pod, or an end of the raw veth pair."""
@@ -59,8 +72,8 @@ class Host(Protocol):
 class Path:
     """A way a packet goes, and the two ends of it.
 
-    `address` and `port` are what the client aims at; `server_port` is where servers listen (they differ behind a
-    Service). `servers` has every Pod that may answer.
+    `address` and `port` are what the client aims at; `server_port` is where servers listen (they differ
+    behind a Service). `servers` has every Pod that may answer.
     """
 
     name: str

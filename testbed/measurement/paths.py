@@ -57,16 +57,21 @@ class PathDescription:
 
 @dataclass(frozen=True, slots=True)
 class ToolPorts:
-    """Where a tool's server listens, and the port of the Service before it: never the same."""
+    """Where a tool's server listens, and the port of the Service before it: never the same.
+
+    `direct` is where a server listens that is aimed at without a Service. It is another port than `server`
+    where the servers of both paths are up at once.
+    """
 
     server: int
     service: int
+    direct: int
 
 
 PORTS: Mapping[str, ToolPorts] = {
-    LATENCY: ToolPorts(server=11111, service=8101),
-    THROUGHPUT: ToolPorts(server=5201, service=8102),
-    CONNECT: ToolPorts(server=7001, service=8103),
+    LATENCY: ToolPorts(server=11111, service=8101, direct=11112),
+    THROUGHPUT: ToolPorts(server=5201, service=8102, direct=5201),
+    CONNECT: ToolPorts(server=7001, service=8103, direct=7001),
 }
 """Measurement type to its ports. ping has none."""
 
@@ -123,7 +128,9 @@ def aim(path: PathDescription, measurement_type: str) -> tuple[int, int]:
     if measurement_type == PING:
         return 0, 0
     ports = PORTS[measurement_type]
-    return (ports.service if path.kind is TargetKind.SERVICE else ports.server), ports.server
+    if path.kind is TargetKind.SERVICE:
+        return ports.service, ports.server
+    return ports.direct, ports.direct
 
 
 def path_manifests(node_names: Sequence[str]) -> list[dict[str, object]]:

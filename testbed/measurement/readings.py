@@ -46,7 +46,8 @@ class Exchange:
     """One probe, ready to be carried out.
 
     `listener` is None where the kernel itself answers (ping). `scratch_files` are what the client leaves
-    behind. `read` turns the ended client into readings; it raises RunFailed where there are none.
+    behind. `read` turns the ended client into readings; it raises RunFailed where there are none. `idle_s`
+    is how long the client, once connected, does nothing before its first message.
     """
 
     client_argv: tuple[str, ...]
@@ -54,3 +55,4 @@ class Exchange:
     read: Callable[[Completed], Readings]
     listener: Listener | None = None
     scratch_files: tuple[FilePath, ...] = field(default=())
+    idle_s: float = 0.0

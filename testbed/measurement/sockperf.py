@@ -32,6 +32,7 @@ TOOL = "sockperf"
 DEFAULT_MESSAGE_BYTES = 64
 OWN_WARMUP_S = 0.4
 OWN_COOLDOWN_S = 0.05
+IDLE_S = 2.0
 STARTUP_S = 2.2
 LEAST_COVERAGE = 0.5
 STALL_S = 0.25
@@ -117,7 +118,7 @@ def parse_sockperf(printed: str, full_log: str, *, duration_s: float, warmup_s: 
 
 def sockperf_exchange(workload: Workload, protocol: Protocol, path: Path, scratch_dir: FilePath) -> Exchange:
     """Return the exchange that measures a workload of type latency over a path."""
-    full_log = scratch_dir / "sockperf-full-log.csv"
+    full_log = scratch_dir / f"sockperf-{workload.name}-{protocol}-{path.name}.csv"
     run_s = whole_run_s(workload.duration_s, workload.warmup_s)
     command = sockperf_client_command(
         protocol,
@@ -132,6 +133,7 @@ def sockperf_exchange(workload: Workload, protocol: Protocol, path: Path, scratc
         read=partial(_read, workload=workload, full_log=full_log),
         listener=Listener(sockperf_server_command(protocol, path.server_port), protocol, path.server_port),
         scratch_files=(full_log,),
+        idle_s=IDLE_S,
     )
 
 

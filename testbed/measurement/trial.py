@@ -9,23 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path as FilePath
 
-from testbed.errors import NotReady, ProcessDied, RunFailed
-from testbed.measurement.clock import Clock
-from testbed.measurement.errors import excerpt
-from testbed.measurement.host import Host, Path, Pinning, RunningProgram
+from testbed.errors import RunFailed
+from testbed.measurement.head_start import Held
+from testbed.measurement.host import Path
 from testbed.measurement.host_load import host_load, read_counters
 from testbed.measurement.plan import PlannedTrial
 from testbed.measurement.probes import prepare_exchange
-from testbed.measurement.readings import Exchange, Listener, Readings, Samples
+from testbed.measurement.readings import Exchange, Readings, Samples
+from testbed.measurement.servers import refuse_dead_server, start_servers
+from testbed.measurement.surroundings import Surroundings
 from testbed.measurement.workload import Workload
 from testbed.records.schema import HostLoad, TrialRecord, TrialStatus
-
-LISTEN_TIMEOUT_S = 10.0
-LISTEN_POLL_S = 0.02
-
-Servers = tuple[tuple[Host, RunningProgram], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +28,7 @@ class TrialOutcome:
     """How a trial went. `host_load` is None if no client ran; a failed trial has no samples and no summary.
 
     `started_s` is on the clock's scale; the host load is that of the client's run alone, start-up included
-    (sockperf idles for its first 2 s).
+    (a sockperf without a head start idles for its first 2 s).
     """
 
     client: str
@@ -54,17 +49,20 @@ def run_trial(
     protocol: str,
     path: Path,
     *,
-    pinning: Pinning,
-    scratch_dir: FilePath,
-    clock: Clock,
+    surroundings: Surroundings,
+    held: Held | None = None,
 ) -> TrialOutcome:
-    """Carry out one trial and return how it went; the files that tools leave in `scratch_dir` are removed."""
-    exchange = prepare_exchange(workload, protocol, path, scratch_dir)
-    attempt = _Attempt(exchange, path, pinning, clock)
+    """Carry out one trial and return how it went; files that tools leave in the scratch folder are removed.
+
+    `held` is the trial's head start, if it had one.
+    """
+    exchange = held.exchange if held else prepare_exchange(workload, protocol, path, surroundings.scratch_dir)
+    clock = surroundings.clock
+    attempt = _Attempt(exchange, path, surroundings)
     started_s = clock.now_s()
     readings, error = Readings({}, {}), ""
     try:
-        readings = attempt.carry_out()
+        readings = attempt.carry_out(held)
     except RunFailed as failure:
         error = str(failure)
     finally:
@@ -113,89 +111,48 @@ def trial_record(
 class _Attempt:
     """One carrying out of an exchange; `host_load` is there once the client has ended, however it ended."""
 
-    def __init__(self, exchange: Exchange, path: Path, pinning: Pinning, clock: Clock) -> None:
+    def __init__(self, exchange: Exchange, path: Path, surroundings: Surroundings) -> None:
         self._exchange = exchange
         self._path = path
-        self._pinning = pinning
-        self._clock = clock
+        self._surroundings = surroundings
         self.host_load: HostLoad | None = None
 
-    def carry_out(self) -> Readings:
-        """Return the readings.
+    def carry_out(self, held: Held | None) -> Readings:
+        """Return the readings; a held client goes on instead of a new one being started.
 
         Raises:
             RunFailed: a server or the client failed, or there is nothing to read.
         """
         with ExitStack() as stack:
-            servers = self._start_servers(stack)
+            if held is None:
+                servers = start_servers(self._exchange, self._path, self._surroundings, stack)
+            else:
+                servers = held.servers
+                stack.push(held.resources)
             try:
-                readings = self._run_client()
+                readings = self._run_client(held)
             except RunFailed as failure:
-                _refuse_dead_server(servers, f"{failure}; ")
+                refuse_dead_server(servers, f"{failure}; ")
                 raise
-            _refuse_dead_server(servers)
+            refuse_dead_server(servers)
             return readings
 
-    def _start_servers(self, stack: ExitStack) -> Servers:
-        listener = self._exchange.listener
-        if listener is None:
-            return ()
-        servers = tuple(
-            (host, stack.enter_context(host.start(listener.argv, cpu=self._pinning.server)))
-            for host in self._path.servers
-        )
-        for host, program in servers:
-            _await_listening(host, program, listener, self._clock)
-        return servers
-
-    def _run_client(self) -> Readings:
-        before = read_counters(self._clock.now_s())
+    def _run_client(self, held: Held | None) -> Readings:
+        clock = self._surroundings.clock
+        before = read_counters(clock.now_s())
+        timeout_s = self._exchange.client_timeout_s
         try:
-            completed = self._path.client.run(
-                self._exchange.client_argv,
-                timeout_s=self._exchange.client_timeout_s,
-                cpu=self._pinning.client,
-            )
+            if held is None:
+                argv = self._exchange.client_argv
+                completed = self._path.client.run(
+                    argv, timeout_s=timeout_s, cpu=self._surroundings.pinning.client
+                )
+            else:
+                held.client.release()
+                completed = held.client.wait(timeout_s)
         finally:
-            self.host_load = host_load(before, read_counters(self._clock.now_s()))
+            self.host_load = host_load(before, read_counters(clock.now_s()))
         return self._exchange.read(completed)
-
-
-def _await_listening(host: Host, program: RunningProgram, listener: Listener, clock: Clock) -> None:
-    """Wait until a server listens.
-
-    Raises:
-        ProcessDied: it ended instead.
-        NotReady: it does not listen after LISTEN_TIMEOUT_S.
-    """
-    deadline_s = clock.now_s() + LISTEN_TIMEOUT_S
-    while not host.is_listening(listener.protocol, listener.port):
-        status = program.poll()
-        if status is not None:
-            raise ProcessDied(_obituary(host, program, status), where=host.name)
-        if clock.now_s() >= deadline_s:
-            socket = f"{listener.argv[0]} to listen on {listener.protocol} port {listener.port}"
-            raise NotReady(socket, LISTEN_TIMEOUT_S, _last_words(program), where=host.name)
-        clock.pause(LISTEN_POLL_S)
-
-
-def _refuse_dead_server(servers: Servers, complaint: str = "") -> None:
-    """Raise ProcessDied if a server had failed under the client, whoever then answered it.
-
-    Status 0 is one that served and went. `complaint` is what the client had to say.
-    """
-    for host, program in servers:
-        status = program.poll()
-        if status:
-            raise ProcessDied(f"{complaint}{_obituary(host, program, status)}", where=host.name)
-
-
-def _obituary(host: Host, program: RunningProgram, status: int) -> str:
-    return f"the server on {host.name} ended with status {status}; it printed: {_last_words(program)}"
-
-
-def _last_words(program: RunningProgram) -> str:
-    return excerpt(program.output()) or "(nothing)"
 
 
 def _target(path: Path) -> str:

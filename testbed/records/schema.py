@@ -29,7 +29,7 @@ METRICS = {
 """Measurement type to the metric of its samples."""
 
 RAW_VETH = "raw-veth"
-"""The path every figure is compared with: two namespaces joined by one veth pair, measured in the same repeat."""
+"""The path every figure is compared with: two namespaces joined by one veth pair, in the same repeat."""
 
 
 class TrialStatus(StrEnum):
@@ -43,9 +43,10 @@ class TrialStatus(StrEnum):
 class HostLoad:
     """What the machine did during a trial: whether the emulation could keep up.
 
-    Fractions are of all processors' time, 0 to 1. `stolen` is time the hypervisor took away. `stalled` is the share
-    of wall time in which some runnable task waited for a processor (PSI "some"); NaN where the kernel has no PSI.
-    `packets_dropped` counts packets that the kernel's per-processor backlog refused (/proc/net/softnet_stat).
+    Fractions are of all processors' time, 0 to 1. `stolen` is time the hypervisor took away. `stalled` is
+    the share of wall time in which some runnable task waited for a processor (PSI "some"); NaN where the
+    kernel has no PSI. `packets_dropped` counts packets that the kernel's per-processor backlog refused
+    (/proc/net/softnet_stat).
     """
 
     busy: float
@@ -58,9 +59,9 @@ class HostLoad:
 class TrialRecord:
     """One measurement over one path in one repeat of one variant.
 
-    `variant` is a readable label of the swept values ("" when nothing is swept) and `settings` the values themselves.
-    `started_s` counts from the start of the run. `summary` holds what the tool itself reports beside samples
-    (retransmits, lost_packets, sent_packets, ...), in the units of the names.
+    `variant` is a readable label of the swept values ("" when nothing is swept) and `settings` the values
+    themselves. `started_s` counts from the start of the run. `summary` holds what the tool itself reports
+    beside samples (retransmits, lost_packets, sent_packets, ...), in the units of the names.
     """
 
     variant: str
@@ -104,7 +105,7 @@ class TopologyDrawing:
 
 @dataclass(frozen=True, slots=True)
 class CellRecord:
-    """One building of the network: a variant in a repeat. `datapath_type` is what Open vSwitch ran with, or ""."""
+    """One building of the network: a variant in a repeat; `datapath_type` is Open vSwitch's, or ""."""
 
     variant: str
     repeat: int

@@ -46,7 +46,7 @@ def ends_of_trials(
 def _ends(plan: ClusterPlan, trial: PlannedTrial, spec: MeasurementSpec) -> Ends:
     kind = trial.workload.type
     if trial.path == RAW_VETH:
-        port = 0 if kind == PING else PORTS[kind].server
+        port = 0 if kind == PING else PORTS[kind].direct
         return Ends("", (), None, port, port)
     if trial.path == GIVEN_ENDS:
         return _given_ends(plan, Protocol(trial.protocol) if kind != PING else Protocol.TCP, spec)

@@ -45,13 +45,13 @@ class NamespaceHost:
         return Completed(tuple(argv), done.returncode, done.stdout, done.stderr)
 
     @contextmanager
-    def start(self, argv: Sequence[str], *, cpu: int | None = None) -> Iterator[ManagedProcess]:
+    def start(self, argv: Sequence[str], *, cpu: int | None = None) -> Iterator[NamespaceProgram]:
         """Start a program that runs until the context ends; see `measurement.host.Host`."""
         process = self.processes.start(
             f"{Path(argv[0]).name} in {self.name}", argv, namespace=self.namespace, cpu=cpu
         )
         try:
-            yield process
+            yield NamespaceProgram(tuple(argv), process)
         finally:
             self.processes.stop(process)
 
@@ -60,6 +60,38 @@ class NamespaceHost:
         with entered(self.namespace):
             tables = [Path(f"/proc/thread-self/net/{name}") for name in _SOCKET_TABLES[protocol]]
             return any(_has_port(table, port, protocol) for table in tables)
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceProgram:
+    """A program that runs in a namespace; see `measurement.host.RunningProgram`."""
+
+    argv: tuple[str, ...]
+    process: ManagedProcess
+
+    def poll(self) -> int | None:
+        """Return the exit status, or None while it runs."""
+        return self.process.poll()
+
+    def output(self) -> str:
+        """Return what it has written so far."""
+        return self.process.output()
+
+    def hold(self) -> bool:
+        """Stop it where it is; return whether it is seen stopped."""
+        return self.process.hold()
+
+    def release(self) -> None:
+        """Let it go on after `hold`."""
+        self.process.release()
+
+    def wait(self, timeout_s: float) -> Completed:
+        """Wait for its end; see `measurement.host.RunningProgram`."""
+        try:
+            status = self.process.popen.wait(timeout_s)
+        except subprocess.TimeoutExpired as error:
+            raise NotReady(f"`{self.argv[0]}` to end", timeout_s, "still running") from error
+        return Completed(self.argv, status, self.process.output(), "")
 
 
 def _has_port(table: Path, port: int, protocol: Protocol) -> bool:

@@ -18,8 +18,10 @@ from testbed.emulation.processes import Processes
 from testbed.emulation.sandbox import RUN_FOLDER, serve
 from testbed.inet import Protocol
 from testbed.measurement.clock import RunClock
+from testbed.measurement.head_start import Candidate, HeadStart, Held
 from testbed.measurement.host import Path as MeasuredPath
 from testbed.measurement.plan import PlannedTrial
+from testbed.measurement.surroundings import Surroundings
 from testbed.measurement.trial import TrialOutcome, run_trial
 from testbed.runner.hosts import NamespaceHost
 from testbed.runner.job import CapabilityJob, CellJob, ClusterPlan, Ends, ProbeJob, from_wire
@@ -63,18 +65,36 @@ def _build(plan: ClusterPlan, processes: Processes, emit: Emit) -> EmulatedClust
 def _run_cell(job: CellJob, processes: Processes, emit: Emit) -> None:
     cluster = _build(job.plan, processes, emit)
     cluster.make_raw_veth()
-    clock = RunClock()
+    surroundings = Surroundings(job.pinning, job.scratch, RunClock())
+    with HeadStart(surroundings) as head_start:
+        head_start.begin(_candidates(job, cluster))
+        for trial in job.trials:
+            emit({"event": "trial-begins", "index": trial.index})
+            outcome = _carry_out(job, trial, cluster, surroundings, head_start.take(trial.index))
+            result = job.scratch / f"trial-{trial.index}.pickle"
+            result.write_bytes(pickle.dumps(outcome))
+            emit({"event": "trial", "index": trial.index})
+            processes.check()
+
+
+def _candidates(job: CellJob, cluster: EmulatedCluster) -> list[Candidate]:
+    """Return the trials that may have a head start: their servers need no port that a Pod answers on."""
+    found = []
     for trial in job.trials:
-        emit({"event": "trial-begins", "index": trial.index})
-        outcome = _carry_out(job, trial, cluster, clock)
-        result = job.scratch / f"trial-{trial.index}.pickle"
-        result.write_bytes(pickle.dumps(outcome))
-        emit({"event": "trial", "index": trial.index, "status": str(outcome.status), "error": outcome.error})
-        processes.check()
+        ends = _ends(job, trial)
+        if not ends.takes_over:
+            found.append(Candidate(trial.index, trial.workload, trial.protocol, _path(trial, ends, cluster)))
+    return found
 
 
-def _carry_out(job: CellJob, trial: PlannedTrial, cluster: EmulatedCluster, clock: RunClock) -> TrialOutcome:
-    ends = job.ends[(trial.workload.name, trial.protocol, trial.path)]
+def _ends(job: CellJob, trial: PlannedTrial) -> Ends:
+    return job.ends[(trial.workload.name, trial.protocol, trial.path)]
+
+
+def _carry_out(
+    job: CellJob, trial: PlannedTrial, cluster: EmulatedCluster, surroundings: Surroundings, held: Held | None
+) -> TrialOutcome:
+    ends = _ends(job, trial)
     taken_over = [(cluster.state.pods[name], ends.takes_over) for name in ends.servers if ends.takes_over]
     for pod, ports in taken_over:
         cluster.close_ports(pod, ports)
@@ -83,9 +103,8 @@ def _carry_out(job: CellJob, trial: PlannedTrial, cluster: EmulatedCluster, cloc
             trial.workload,
             trial.protocol,
             _path(trial, ends, cluster),
-            pinning=job.pinning,
-            scratch_dir=job.scratch,
-            clock=clock,
+            surroundings=surroundings,
+            held=held,
         )
     finally:
         for pod, ports in taken_over:

@@ -18,6 +18,7 @@ from testbed.errors import NotReady
 from testbed.inet import Protocol
 from testbed.measurement.clock import RunClock
 from testbed.measurement.host import Completed, Path, Pinning
+from testbed.measurement.surroundings import Surroundings
 from testbed.measurement.trial import TrialOutcome, run_trial
 from testbed.measurement.workload import Workload
 from testbed.records.schema import METRICS, TrialStatus
@@ -109,7 +110,7 @@ def measure(
     path = Path("raw-veth", client, (server,), ip_address(SERVER_ADDRESS), port, server_port)
     last = (os.cpu_count() or 1) - 1
     return run_trial(
-        workload, protocol, path, pinning=Pinning(0, last), scratch_dir=scratch_dir, clock=RunClock()
+        workload, protocol, path, surroundings=Surroundings(Pinning(0, last), scratch_dir, RunClock())
     )
 
 

@@ -11,6 +11,7 @@ from replaying_host import FakeClock, FakeHost, FakeProgram, recorded
 
 from testbed.measurement.host import Completed, Path, Pinning
 from testbed.measurement.plan import plan_trials
+from testbed.measurement.surroundings import Surroundings
 from testbed.measurement.trial import TrialOutcome, run_trial, trial_record
 from testbed.measurement.workload import Workload
 from testbed.records.schema import METRICS, TrialStatus
@@ -46,7 +47,7 @@ def carry_out(
 ) -> TrialOutcome:
     path = path_between(client, server)
     return run_trial(
-        workload, protocol, path, pinning=Pinning(0, 1), scratch_dir=scratch_dir, clock=FakeClock()
+        workload, protocol, path, surroundings=Surroundings(Pinning(0, 1), scratch_dir, FakeClock())
     )
 
 
