@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from testbed.cli.output import print_json, say, tell_notices
-from testbed.runner.run import plan_run
+from testbed.runner.plan import plan_run
 from testbed.spec.files import kind_of_file
 from testbed.spec.load import check_files, load_experiment
 

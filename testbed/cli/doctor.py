@@ -13,6 +13,7 @@ from testbed.emulation.capabilities import CAPABILITIES, needs_of
 from testbed.emulation.sandbox import refuse_without_permission
 from testbed.errors import EnvironmentProblem, TestbedError
 from testbed.measurement.probes import required_programs
+from testbed.runner.plan import plan_run
 from testbed.runner.preflight import (
     BASE_PROGRAMS,
     OPENVSWITCH_PROGRAMS,
@@ -20,7 +21,6 @@ from testbed.runner.preflight import (
     find_program,
     machine_capabilities,
 )
-from testbed.runner.run import plan_run
 from testbed.spec.load import load_experiment
 from testbed.spec.measurement import MEASUREMENT_TYPES
 

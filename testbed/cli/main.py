@@ -6,6 +6,7 @@ stdout is the result, stderr the progress. Exit codes: 0 ok, 1 an assertion fail
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import sys
@@ -13,25 +14,44 @@ from types import FrameType
 
 import click
 
-from testbed.cli.check import check
-from testbed.cli.doctor import doctor
-from testbed.cli.probe import probe
-from testbed.cli.render import render
-from testbed.cli.report import report
-from testbed.cli.run import run
 from testbed.errors import Interrupted, SpecError, TestbedError
 
 PIPE_CLOSED = 141
+COMMANDS = {
+    "check": "Validate files; no root.",
+    "doctor": "Say what this machine can do, and which experiments need more.",
+    "probe": "Bring up a throw-away cluster and say what reaches what.",
+    "render": "Print the program of every node; no root.",
+    "report": "Rebuild figures and report.html from raw data; no root.",
+    "run": "Build, measure, write results, draw figures.",
+}
+"""Commands, each in a module of its own name, with what the overview says of it."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+class Commands(click.Group):
+    """Imports a command's module when it is called: `check` need not wait for what `report` draws with."""
+
+    def list_commands(self, _context: click.Context) -> list[str]:
+        """Return the names, sorted."""
+        return sorted(COMMANDS)
+
+    def get_command(self, _context: click.Context, name: str) -> click.Command | None:
+        """Return a command, or None if there is none of that name."""
+        if name not in COMMANDS:
+            return None
+        command: click.Command = getattr(importlib.import_module(f"testbed.cli.{name}"), name)
+        return command
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the overview without importing anything."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name]) for name in self.list_commands(context)])
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="kubernetes-network-testbed", prog_name="testbed")
 def testbed() -> None:
     """A laboratory for Kubernetes networking on one Linux machine."""
-
-
-for command in (doctor, check, run, report, render, probe):
-    testbed.add_command(command)
 
 
 def main() -> None:

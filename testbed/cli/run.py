@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 
 from testbed.cli.output import print_json, print_table, progress, say, tell_about_manifests
-from testbed.runner.run import Progress, RunPlan, plan_run, run_experiment
+from testbed.runner.plan import RunPlan, plan_run
+from testbed.runner.run import Progress, run_experiment
 from testbed.spec.load import load_experiment
 
 RESULTS = Path("results")

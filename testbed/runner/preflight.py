@@ -12,10 +12,8 @@ from typing import Any
 from testbed.dataplanes.registry import network_plugin
 from testbed.emulation.capabilities import CAPABILITIES, needs_of, refuse_impossible
 from testbed.emulation.sandbox import refuse_without_permission, run_in_sandbox
-from testbed.errors import CapabilityMissing, ProgramMissing, RunFailed
-from testbed.measurement.host import Pinning
+from testbed.errors import ProgramMissing, RunFailed
 from testbed.runner.job import CapabilityJob, ClusterPlan, to_wire
-from testbed.spec.experiment import PinningSpec
 
 INSIDE = "testbed.runner.inside"
 BASE_PROGRAMS = {
@@ -97,22 +95,3 @@ def machine_capabilities() -> dict[str, bool]:
     if found.keys() != {capability.name for capability in CAPABILITIES}:
         raise RunFailed("the sandbox did not report what the kernel can do")
     return found
-
-
-def choose_pinning(wanted: PinningSpec) -> Pinning:
-    """Return which processors client and servers run on: the first and the last that we may use, unless told.
-
-    With a single processor there is nothing to pin.
-
-    Raises:
-        CapabilityMissing: a processor is named that this machine does not have.
-    """
-    usable = sorted(os.sched_getaffinity(0))
-    for processor in (wanted.client, wanted.server):
-        if processor != "auto" and processor not in usable:
-            raise CapabilityMissing(f"processor {processor}", "spec.pinning", f"usable here: {usable}")
-    if len(usable) < 2 and wanted == PinningSpec():
-        return Pinning(None, None)
-    client = usable[0] if wanted.client == "auto" else wanted.client
-    server = usable[-1] if wanted.server == "auto" else wanted.server
-    return Pinning(client, server)

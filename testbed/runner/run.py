@@ -8,34 +8,28 @@ from __future__ import annotations
 
 import pickle
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from itertools import groupby
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 from testbed.emulation.sandbox import run_in_sandbox
 from testbed.errors import ResultsExist, RunFailed
-from testbed.measurement.host import Pinning
-from testbed.measurement.paths import path_manifests
-from testbed.measurement.plan import PlannedTrial, plan_trials
+from testbed.measurement.plan import PlannedTrial
 from testbed.measurement.probes import required_programs
 from testbed.measurement.trial import TrialOutcome, trial_record
-from testbed.measurement.workload import GIVEN_ENDS, workload_from_spec
 from testbed.records.provenance import collect_provenance
 from testbed.records.samples import sample_table
 from testbed.records.schema import SCHEMA_VERSION, CellRecord, RunRecord, TrialRecord
 from testbed.records.store import write_run
 from testbed.report.build import ReportFiles, build_report
 from testbed.runner.drawing import drawing_of
-from testbed.runner.ends import EndsKey, ends_of_trials
-from testbed.runner.job import CellJob, ClusterPlan, Ends, plan_cluster, to_wire
-from testbed.runner.preflight import INSIDE, check_machine, choose_pinning
-from testbed.spec.experiment import ExperimentSpec
-from testbed.spec.load import Experiment, joined, parse_manifests, resolved_spec
-from testbed.spec.manifests import Manifests
+from testbed.runner.job import CellJob, ClusterPlan, to_wire
+from testbed.runner.plan import RunPlan
+from testbed.runner.preflight import INSIDE, check_machine
+from testbed.spec.load import resolved_spec
 
 Json = dict[str, Any]  # a JSON object; its values are checked where they are read
 ENGINE = "native"
@@ -54,23 +48,6 @@ class Progress:
 OnProgress = Callable[[Progress], None]
 
 
-@dataclass(frozen=True, slots=True)
-class RunPlan:
-    """Everything decided before the first namespace is made. `plans` and `settings` are by variant label."""
-
-    experiment: Experiment
-    plans: Mapping[str, ClusterPlan]
-    settings: Mapping[str, Mapping[str, str | int | float | bool]]
-    trials: tuple[PlannedTrial, ...]
-    ends: Mapping[str, Mapping[EndsKey, Ends]]
-    pinning: Pinning
-
-    def cells(self) -> list[tuple[str, int, tuple[PlannedTrial, ...]]]:
-        """Return (variant, repeat, trials) in the order of the run."""
-        grouped = groupby(self.trials, key=lambda trial: (trial.variant, trial.repeat))
-        return [(variant, repeat, tuple(trials)) for (variant, repeat), trials in grouped]
-
-
 @dataclass(slots=True)
 class _Cell:
     """What a cell has reported so far."""
@@ -87,40 +64,6 @@ class _Results:
 
     cells: list[CellRecord] = field(default_factory=list)
     outcomes: list[tuple[PlannedTrial, TrialOutcome, float]] = field(default_factory=list)
-
-
-def plan_run(experiment: Experiment) -> RunPlan:
-    """Decide everything about a run.
-
-    Raises:
-        SpecError, CapacityError: a variant asks for something that cannot be.
-        CapabilityMissing: a processor to pin to is not there.
-    """
-    plans = {
-        variant.label: _plan_variant(variant.spec, experiment.manifests) for variant in experiment.variants
-    }
-    spec = experiment.spec
-    trials = plan_trials(
-        [workload_from_spec(measurement) for measurement in spec.measurements],
-        [variant.label for variant in experiment.variants],
-        repeats=spec.repeats,
-        seed=spec.seed,
-    )
-    measurements = {measurement.name: measurement for measurement in spec.measurements}
-    ends = {
-        label: ends_of_trials(
-            plan, [trial for trial in trials if trial.variant == label], measurements, experiment.file
-        )
-        for label, plan in plans.items()
-    }
-    return RunPlan(
-        experiment=experiment,
-        plans=plans,
-        settings={variant.label: variant.settings for variant in experiment.variants},
-        trials=trials,
-        ends=ends,
-        pinning=choose_pinning(spec.pinning),
-    )
 
 
 def run_experiment(
@@ -154,13 +97,6 @@ def run_experiment(
     write_run(folder, record, sample_table([outcome.samples for _, outcome, _ in results.outcomes]))
     on_progress(Progress(len(plan.trials), len(plan.trials), "drawing figures"))
     return build_report(folder)
-
-
-def _plan_variant(spec: ExperimentSpec, manifests: Manifests) -> ClusterPlan:
-    parts = [manifests]
-    if any(GIVEN_ENDS not in workload_from_spec(measurement).paths for measurement in spec.measurements):
-        parts.append(parse_manifests(path_manifests([node.name for node in spec.cluster.nodes])))
-    return plan_cluster(spec.cluster, joined(*parts))
 
 
 def _run_cell(

@@ -32,12 +32,26 @@ class FakeProgram:
     def __init__(self, status: int | None, printed: str) -> None:
         self.status = status
         self.printed = printed
+        self.is_held = False
+        self.reply: Completed | None = None
 
     def poll(self) -> int | None:
         return self.status
 
     def output(self) -> str:
         return self.printed
+
+    def hold(self) -> bool:
+        self.is_held = self.status is None
+        return self.is_held
+
+    def release(self) -> None:
+        self.is_held = False
+
+    def wait(self, timeout_s: float) -> Completed:
+        if self.reply is None:
+            raise NotReady("it to end", timeout_s, "still running")
+        return self.reply
 
 
 class FakeHost:

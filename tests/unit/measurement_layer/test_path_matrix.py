@@ -60,7 +60,7 @@ def test_services_carry_the_ports_that_clients_aim_at() -> None:
 
 def test_pod_paths_aim_at_the_server_itself_and_ping_at_no_port() -> None:
     assert aim(PATHS["pod-same-node"], "connect") == (7001, 7001)
-    assert aim(PATHS["raw-veth"], "latency") == (11111, 11111)
+    assert aim(PATHS["raw-veth"], "latency") == (11112, 11112)
     assert aim(PATHS["pod-same-node"], "ping") == (0, 0)
 
 

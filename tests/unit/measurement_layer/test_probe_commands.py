@@ -53,7 +53,8 @@ def test_servers_listen_behind_the_service_on_the_family_of_the_target() -> None
 def test_sockperf_commands() -> None:
     latency = replace(BASE, type="latency")
     assert command(latency, "TCP") == (
-        "sockperf ping-pong -i 10.96.0.7 -p 8102 --tcp -t 3 -m 64 --full-log /scratch/sockperf-full-log.csv"
+        "sockperf ping-pong -i 10.96.0.7 -p 8102 --tcp -t 3 -m 64"
+        " --full-log /scratch/sockperf-w-TCP-hairpin.csv"
     )
     listener = exchange(replace(latency, message_bytes=1000), "UDP").listener
     assert listener is not None

@@ -108,7 +108,7 @@ def assert_error(outcome: TrialOutcome, pattern: str) -> None:
 
 
 def test_a_client_that_never_ends_is_a_failed_outcome_with_its_load(tmp_path: FilePath) -> None:
-    (tmp_path / "sockperf-full-log.csv").write_text("half a log", encoding="utf-8")
+    (tmp_path / "sockperf-rtt-TCP-pod-same-node.csv").write_text("half a log", encoding="utf-8")
     outcome = carry_out(LATENCY, "TCP", FakeHost("ns/client"), FakeHost("ns/server"), tmp_path)
     assert_error(outcome, "waited .* for sockperf to end")
     assert outcome.host_load is not None
