@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from testbed.cli.output import print_json, print_table, progress, say, tell_about_manifests
+from testbed.errors import UsageError
 from testbed.runner.plan import RunPlan, plan_run
 from testbed.runner.run import Progress, run_experiment
 from testbed.spec.load import load_experiment
@@ -27,6 +28,11 @@ RESULTS = Path("results")
     type=click.Path(path_type=Path),
     help="Folder for the results; must not exist. Default: results/<experiment>/<time>.",
 )
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Keep finished cells in OUT.cells until the run is whole, and go on with those that are there.",
+)
 @click.option("--dry-run", is_flag=True, help="Print what would be done, in its order, and do nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.argument("experiment", type=click.Path(path_type=Path))
@@ -36,13 +42,19 @@ def run(
     repeats: int | None,
     seed: int | None,
     out: Path | None,
+    resume: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
     """Run EXPERIMENT: build its networks, measure, write the results and draw the figures.
 
-    Results appear whole or not at all: a run that fails or is interrupted leaves nothing.
+    Results appear whole or not at all: a run that fails or is interrupted leaves nothing, unless --resume
+    keeps what it has finished.
     """
+    if resume and out is None:
+        raise UsageError(
+            "--resume needs --out", fix="name the folder that the run is to fill, each time the same"
+        )
     given = [*overrides]
     given += [f"repeats={repeats}"] if repeats is not None else []
     given += [f"seed={seed}"] if seed is not None else []
@@ -58,7 +70,7 @@ def run(
         def on_progress(step: Progress) -> None:
             show(step.done, step.total, step.doing)
 
-        files = run_experiment(plan, folder, command=_command(), on_progress=on_progress)
+        files = run_experiment(plan, folder, command=_command(), on_progress=on_progress, is_resumable=resume)
     if as_json:
         print_json({"results": str(folder), "report": str(files.html)})
         return

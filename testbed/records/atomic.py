@@ -10,7 +10,7 @@ import errno
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import IO
@@ -54,6 +54,20 @@ def new_folder(destination: Path) -> Iterator[Path]:
         finally:
             shutil.rmtree(filled, ignore_errors=True)
         _sync(destination.parent)
+
+
+def refuse_unwritable(destination: Path) -> None:
+    """Try that a new folder could be written, before the work that will fill it. Leaves nothing.
+
+    Raises:
+        ResultsExist, EnvironmentProblem: as `new_folder` would.
+    """
+    with suppress(_Trial), new_folder(destination):
+        raise _Trial
+
+
+class _Trial(Exception):
+    """Ends a block whose result is not wanted."""
 
 
 def replace_files(folder: Path, contents: Mapping[str, bytes]) -> None:

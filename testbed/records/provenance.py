@@ -71,7 +71,7 @@ def collect_provenance(
     """
     run = execute or run_quietly
     return Provenance(
-        testbed_version=_package_version(DISTRIBUTION),
+        testbed_version=testbed_version(),
         git_commit=git_commit(SOURCE_TREE, run),
         kernel=f"{os.uname().sysname} {os.uname().release} {os.uname().machine}",
         engine=engine,
@@ -154,6 +154,11 @@ def _read(path: Path) -> str:
 def _first_line(output: str | None) -> str:
     lines = (output or "").strip().splitlines()
     return lines[0].strip() if lines else NOT_INSTALLED
+
+
+def testbed_version() -> str:
+    """Return the installed version of the testbed."""
+    return _package_version(DISTRIBUTION)
 
 
 def _package_version(name: str) -> str:

@@ -23,6 +23,7 @@ from testbed.measurement.host import Path as MeasuredPath
 from testbed.measurement.plan import PlannedTrial
 from testbed.measurement.surroundings import Surroundings
 from testbed.measurement.trial import TrialOutcome, run_trial
+from testbed.records.atomic import disk_faults
 from testbed.runner.hosts import NamespaceHost
 from testbed.runner.job import CapabilityJob, CellJob, ClusterPlan, Ends, ProbeJob, from_wire
 from testbed.runner.raw_veth import raw_veth_path
@@ -72,7 +73,8 @@ def _run_cell(job: CellJob, processes: Processes, emit: Emit) -> None:
             emit({"event": "trial-begins", "index": trial.index})
             outcome = _carry_out(job, trial, cluster, surroundings, head_start.take(trial.index))
             result = job.scratch / f"trial-{trial.index}.pickle"
-            result.write_bytes(pickle.dumps(outcome))
+            with disk_faults(job.scratch):
+                result.write_bytes(pickle.dumps(outcome))
             emit({"event": "trial", "index": trial.index})
             processes.check()
 

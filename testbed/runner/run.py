@@ -16,17 +16,19 @@ from time import monotonic
 from typing import Any
 
 from testbed.emulation.sandbox import run_in_sandbox
-from testbed.errors import ResultsExist, RunFailed
+from testbed.errors import Interrupted, RunFailed
 from testbed.measurement.plan import PlannedTrial
 from testbed.measurement.probes import required_programs
 from testbed.measurement.trial import TrialOutcome, trial_record
-from testbed.records.provenance import collect_provenance
+from testbed.records.atomic import refuse_unwritable
+from testbed.records.provenance import collect_provenance, testbed_version
 from testbed.records.samples import sample_table
 from testbed.records.schema import SCHEMA_VERSION, CellRecord, RunRecord, TrialRecord
 from testbed.records.store import write_run
 from testbed.report.build import ReportFiles, build_report
 from testbed.runner.drawing import drawing_of
 from testbed.runner.job import CellJob, ClusterPlan, to_wire
+from testbed.runner.journal import FinishedCell, Journal, fingerprint
 from testbed.runner.plan import RunPlan
 from testbed.runner.preflight import INSIDE, check_machine
 from testbed.spec.load import resolved_spec
@@ -65,9 +67,19 @@ class _Results:
     cells: list[CellRecord] = field(default_factory=list)
     outcomes: list[tuple[PlannedTrial, TrialOutcome, float]] = field(default_factory=list)
 
+    def add(self, cell: FinishedCell) -> None:
+        """Add what a cell gave."""
+        self.cells.append(cell.record)
+        self.outcomes += cell.outcomes
+
 
 def run_experiment(
-    plan: RunPlan, folder: Path, *, command: Sequence[str], on_progress: OnProgress
+    plan: RunPlan,
+    folder: Path,
+    *,
+    command: Sequence[str],
+    on_progress: OnProgress,
+    is_resumable: bool = False,
 ) -> ReportFiles:
     """Carry a run out, write its results as a new folder and draw the report.
 
@@ -76,51 +88,77 @@ def run_experiment(
         folder: must not exist.
         command: how the run was called, for the record.
         on_progress: told before each stage and after each trial.
+        is_resumable: keep finished cells beside the folder until the run is whole, and go on with those that
+            an interrupted run left there.
 
     Raises:
         ResultsExist, EnvironmentProblem: nothing has been started.
         RunFailed: a network could not be built. Nothing is written.
     """
-    if folder.exists():
-        raise ResultsExist(
-            "this folder of results exists", where=str(folder), fix="choose another with --out DIR"
-        )
+    refuse_unwritable(folder)
     types = [measurement.type for measurement in plan.experiment.spec.measurements]
     check_machine(plan.plans.values(), required_programs(types))
     started = datetime.now(UTC)
     results = _Results()
-    began = monotonic()
-    for variant, repeat, trials in plan.cells():
-        _run_cell(plan, (variant, repeat, trials), results, monotonic() - began, on_progress)
+    journal = _open_journal(plan, folder) if is_resumable else None
+    try:
+        _run_cells(plan, results, journal, on_progress)
+    except KeyboardInterrupt as error:
+        if journal is None:
+            raise
+        kept = f"{journal.count()} of {len(plan.cells())} cells are kept in {journal.folder}"
+        raise Interrupted(f"interrupted; {kept}: the same command goes on from there") from error
     on_progress(Progress(len(plan.trials), len(plan.trials), "writing results"))
     record = _record(plan, results, started, command)
     write_run(folder, record, sample_table([outcome.samples for _, outcome, _ in results.outcomes]))
+    if journal:
+        journal.remove()
     on_progress(Progress(len(plan.trials), len(plan.trials), "drawing figures"))
     return build_report(folder)
+
+
+def _run_cells(plan: RunPlan, results: _Results, journal: Journal | None, on_progress: OnProgress) -> None:
+    began = monotonic()
+    for variant, repeat, trials in plan.cells():
+        cell = journal.finished(variant, repeat) if journal else None
+        if cell is None:
+            done = len(results.outcomes)
+            cell = _run_cell(plan, (variant, repeat, trials), (done, monotonic() - began), on_progress)
+            if journal:
+                journal.add(variant, repeat, cell)
+        results.add(cell)
+
+
+def _open_journal(plan: RunPlan, folder: Path) -> Journal:
+    journal = Journal.beside(folder)
+    journal.open(fingerprint(resolved_spec(plan.experiment), testbed_version()))
+    return journal
 
 
 def _run_cell(
     plan: RunPlan,
     cell: tuple[str, int, tuple[PlannedTrial, ...]],
-    results: _Results,
-    offset_s: float,
+    so_far: tuple[int, float],
     on_progress: OnProgress,
-) -> None:
-    """Build a cell, carry out its trials, and add what it gave to the results.
+) -> FinishedCell:
+    """Build a cell and carry out its trials.
 
-    `offset_s` is when the cell began, in seconds from the start of the run: trials report their own clock's
-    time.
+    `so_far` has the trials done, and the seconds since the run's start: a cell's trials know its own clock
+    only.
     """
     variant, repeat, trials = cell
+    done, offset_s = so_far
     gathered = _Cell()
     with tempfile.TemporaryDirectory(prefix="testbed-") as scratch:
         job = CellJob(plan.plans[variant], trials, plan.ends[variant], plan.pinning, Path(scratch))
-        listener = _Listener(plan, job, gathered, on_progress, len(results.outcomes))
+        listener = _Listener(plan, job, gathered, on_progress, done)
         run_in_sandbox(INSIDE, to_wire(job), listener.take, Path(scratch) / "sandbox.log")
     if len(gathered.outcomes) != len(trials):
         raise RunFailed(f"{len(gathered.outcomes)} of {len(trials)} trials reported back")
-    results.cells.append(_cell_record(plan.plans[variant], variant, repeat, gathered))
-    results.outcomes += [(trial, outcome, offset_s) for trial, outcome in gathered.outcomes]
+    return FinishedCell(
+        _cell_record(plan.plans[variant], variant, repeat, gathered),
+        tuple((trial, outcome, offset_s) for trial, outcome in gathered.outcomes),
+    )
 
 
 class _Listener:

@@ -1,6 +1,6 @@
 """The outside of a scenario: plans a cluster, runs scenarios on it in a sandbox, hands tests what they found.
 
-A scenario is a function of a module of `tests.cluster.scenarios`. It runs as process 1 of a sandbox, where the
+A scenario is a function of a module of `scenarios`. It runs as process 1 of a sandbox, where the
 cluster is, and returns a JSON object; the tests out here assert on it. One cluster serves many scenarios.
 """
 
@@ -25,7 +25,7 @@ from testbed.spec.cluster import ClusterSpec
 from testbed.spec.load import load_manifests
 
 INPUTS = Path(__file__).with_name("inputs")
-SCENARIOS = "tests.cluster.scenarios"
+SCENARIOS = "scenarios"
 
 
 @dataclass(slots=True)
@@ -59,7 +59,7 @@ def run_scenarios(module: str, plan: ClusterPlan, given: Mapping[str, object], f
     """Build a cluster and run scenarios on it, in the order of `given`, which has what each of them takes.
 
     Args:
-        module: a module of `tests.cluster.scenarios`.
+        module: a module of `scenarios`.
         plan: the cluster.
         given: the scenario's name to its argument.
         folder: takes the sandbox's log.

@@ -92,9 +92,9 @@ def _unprepared(flow: Flow) -> Iterator[str]:
         missing = NEEDS.get(name, {}).items() - fields.items()
         if missing:
             yield f"matches {name} without {sorted(missing)}"
-    if any(isinstance(action, DecrementTtl | Track) for action in flow.actions):
-        if fields.get("eth_type") != ETH_IPV4:
-            yield "treats what may be no IPv4 packet as one"
+    is_for_ip = any(isinstance(action, DecrementTtl | Track) for action in flow.actions)
+    if is_for_ip and fields.get("eth_type") != ETH_IPV4:
+        yield "treats what may be no IPv4 packet as one"
     ends = [isinstance(action, GotoTable | Track | SelectGroup) for action in flow.actions]
     if any(ends[:-1]):
         yield "goes on after it has left the table"

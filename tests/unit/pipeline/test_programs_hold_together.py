@@ -153,9 +153,10 @@ def test_many_backends_are_chosen_by_address_and_port(count: int, fields: tuple[
 
 
 def test_group_ids_fit_and_differ() -> None:
+    """A /12, the largest serviceCIDR that kube-apiserver takes, and all its addresses but broadcast."""
     service = one_port_service(1)
-    largest = replace(service, number=2**20 - 1)
-    last = replace(service.ports[0], slot=2**12 - 2)
+    largest = replace(service, number=2**20 - 2)
+    last = replace(service.ports[0], slot=2**12 - 1)
     assert group_id(largest, last) < 0xFFFFFF00, "OFPG_MAX (OpenFlow 1.5, section 7.2.2.3)"
     numbers = {
         group_id(replace(service, number=number), replace(last, slot=slot))

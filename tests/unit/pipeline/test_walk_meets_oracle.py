@@ -145,7 +145,7 @@ def check_spoofed(cluster: Built, aim: Aim, claimed: IPAddress) -> None:
         assert {one.kind for one in cluster.walk(aim.pod, packet)} == {OutcomeKind.DROPPED}
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_the_walk_ends_as_the_oracle_says(data: st.DataObject) -> None:
     cluster = data.draw(clusters())
