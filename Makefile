@@ -12,10 +12,10 @@ quickstart: setup
 
 # Every layer must run: a test that is skipped for want of root or a kernel part fails the command.
 test: setup
-	$(PYTHON) -m pytest tests --require-layers=unit,golden,cluster
+	$(PYTHON) -m pytest tests --require-layers=unit,golden,figures,cluster
 
 test-unit: setup
-	$(PYTHON) -m pytest tests/unit tests/golden --require-layers=unit,golden
+	$(PYTHON) -m pytest tests/unit tests/golden tests/figures --require-layers=unit,golden,figures
 
 test-cluster: setup
 	$(PYTHON) -m pytest tests/cluster --require-layers=cluster

@@ -11,13 +11,15 @@ from pathlib import Path
 
 import pytest
 
-LAYERS = ("unit", "golden", "cluster")
+LAYERS = ("unit", "golden", "figures", "cluster")
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--require-layers", default="", help="comma-separated layers of tests/ that must run whole: " + ", ".join(LAYERS)
+        "--require-layers",
+        default="",
+        help="comma-separated layers of tests/ that must run whole: " + ", ".join(LAYERS),
     )
 
 
@@ -33,12 +35,16 @@ class LayerGuard:
         layer = Path(report.nodeid.split("::")[0]).parts[1]
         if report.skipped:
             self.outcomes[layer]["skipped"] += 1
-            self.skipped.append(f"{report.nodeid}: {report.longrepr[2] if isinstance(report.longrepr, tuple) else ''}")
+            self.skipped.append(
+                f"{report.nodeid}: {report.longrepr[2] if isinstance(report.longrepr, tuple) else ''}"
+            )
         elif report.when == "call" and report.passed:
             self.outcomes[layer]["passed"] += 1
 
     def problems(self) -> list[str]:
-        found = [f"layer {layer}: no test passed" for layer in self.required if not self.outcomes[layer]["passed"]]
+        found = [
+            f"layer {layer}: no test passed" for layer in self.required if not self.outcomes[layer]["passed"]
+        ]
         found += [
             f"skipped, though its layer is required: {each}"
             for each in self.skipped
@@ -64,7 +70,9 @@ def pytest_configure(config: pytest.Config) -> None:
     required = tuple(filter(None, config.getoption("--require-layers").split(",")))
     unknown = set(required) - set(LAYERS)
     if unknown:
-        raise pytest.UsageError(f"no such layer: {', '.join(sorted(unknown))}; there are: {', '.join(LAYERS)}")
+        raise pytest.UsageError(
+            f"no such layer: {', '.join(sorted(unknown))}; there are: {', '.join(LAYERS)}"
+        )
     config.pluginmanager.register(LayerGuard(required))
 
 

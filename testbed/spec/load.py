@@ -21,6 +21,7 @@ from testbed.spec.include import (
 )
 from testbed.spec.manifests import (
     Manifests,
+    empty_findings,
     is_own_kind,
     nodes_of,
     read_manifest_files,
@@ -245,10 +246,8 @@ def check_files(paths: Sequence[str | Path]) -> CheckReport:
 
 
 def _application(source: SourceFile) -> tuple[Manifests, Findings]:
-    if not source.documents and not source.findings:
-        empty = Finding(source.name, 0, 0, "", "the file holds no document", "at least one is expected")
-        return Manifests(), (empty,)
-    return read_manifests(node for node in source.documents if not is_own_kind(node))
+    manifests, findings = read_manifests(node for node in source.documents if not is_own_kind(node))
+    return manifests, (*empty_findings(source), *findings)
 
 
 def _own_findings(source: SourceFile, report: CheckReport, notices: list[Finding]) -> list[Finding]:

@@ -14,7 +14,7 @@ from testbed.errors import Finding, SpecError
 from testbed.spec.kubernetes.catalog import OWN_API_VERSION, OWN_KINDS, AnyObject, model_of
 from testbed.spec.model import Tally
 from testbed.spec.problem import KeyPath, Problem, RefusedError, described
-from testbed.spec.source import read_file
+from testbed.spec.source import SourceFile, read_file
 from testbed.spec.translate import validated
 from testbed.spec.tree import (
     MappingNode,
@@ -147,7 +147,15 @@ def read_manifest_files(paths: Sequence[str | Path]) -> tuple[Manifests, tuple[F
     """Read the objects of some files, and everything that is wrong with the files and each object."""
     sources = [read_file(path) for path in paths]
     manifests, findings = read_manifests(node for source in sources for node in source.documents)
-    return manifests, (*(item for source in sources for item in source.findings), *findings)
+    broken = [item for source in sources for item in (*source.findings, *empty_findings(source))]
+    return manifests, (*broken, *findings)
+
+
+def empty_findings(source: SourceFile) -> tuple[Finding, ...]:
+    """Return what is wrong with a file that holds nothing at all."""
+    if source.documents or source.findings:
+        return ()
+    return (Finding(source.name, 0, 0, "", "the file holds no document", "at least one is expected"),)
 
 
 def nodes_of(documents: Iterable[Mapping[str, object]], file: str) -> tuple[Node, ...]:

@@ -23,8 +23,7 @@ COMBINATIONS = [
     ("single", "vxlan"),
     ("single", "geneve"),
     ("single", "none"),
-    ("linear", "vxlan"),
-    ("tree", "geneve"),
+    ("linear", "geneve"),
     ("tree", "none"),
     ("leaf-spine", "vxlan"),
     ("leaf-spine", "geneve"),
@@ -116,6 +115,7 @@ def disagreement(expected: Reachability, own_address: str, got: tuple[str, str, 
     """Return how a live answer contradicts the oracle, "" if it does not."""
     verdict, endpoint, seen_as = got
     listening = [delivery for delivery in expected.deliveries if delivery.listens]
+    assert len(listening) in {0, len(expected.deliveries)}, "the manifests leave open whether somebody listens"
     if expected.outcome is Outcome.DROPPED:
         return "" if verdict == "blocked" else f"{verdict} instead of blocked"
     if expected.outcome is Outcome.REJECTED or not listening:

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 import pytest
+import ryu_without_green_threads  # noqa: F401 - must come before Ryu
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ryu.ofproto import ofproto_v1_5 as ofproto
+from ryu.ofproto import ofproto_v1_5_parser as parser
 from small_clusters import cluster_of, flows_of, groups_of, pod, service
 
 from controllers.decode import UnknownEntryError, decode_action, decode_flow, decode_group
@@ -19,9 +22,6 @@ from controllers.refusal import refusal
 from testbed.dataplanes.program import Flow, Group, Output, SetField, match
 from testbed.inet import MacAddress, Protocol
 from testbed.intent import Backend, ServiceForward, ServicePortForward
-
-from ryu.ofproto import ofproto_v1_5 as ofproto  # isort: skip - after controllers.ryu_compat
-from ryu.ofproto import ofproto_v1_5_parser as parser  # isort: skip
 
 # --- refusals ----------------------------------------------------------------------------------------------
 
@@ -224,7 +224,7 @@ def parsed(data: bytes, message: type):
 
 def test_every_flow_comes_back_from_its_message() -> None:
     flows = [entry for entry in entries() if isinstance(entry, Flow)]
-    assert len(flows) > 60
+    assert len(flows) > 50
     for flow in flows:
         message = encode_flow(flow, 5)
         assert message.xid == 5

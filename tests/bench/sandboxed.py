@@ -1,0 +1,41 @@
+"""Carries out a measurement in a sandbox of its own and returns its readings."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from testbed.emulation.sandbox import run_in_sandbox
+from testbed.errors import RunFailed
+
+INSIDE = "tests.bench.inside"
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What came back: numbers by name, and the datapath type of the cluster ("" without one)."""
+
+    readings: Mapping[str, float]
+    datapath_type: str
+
+
+def measure(name: str, **numbers: int) -> Measured:
+    """Run one of `inside.MEASURES` in a sandbox.
+
+    Args:
+        name: its key.
+        numbers: the sizes it asks for.
+
+    Raises:
+        TestbedError: the cluster did not come up, or the measurement could not be carried through.
+    """
+    found: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory(prefix="testbed-bench-") as scratch:
+        job = {"measure": name, "numbers": numbers}
+        run_in_sandbox(INSIDE, job, found.append, Path(scratch) / "sandbox.log")
+    if len(found) != 1:
+        raise RunFailed(f"the sandbox reported {len(found)} results for '{name}'")
+    return Measured(found[0]["readings"], found[0]["datapath_type"])

@@ -1,0 +1,241 @@
+"""Scenarios of Services: how connections spread over endpoints, and what a change of endpoints does to them."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from controllers.pipeline.tables import owner_cookie
+from testbed.cluster.changes import Change, set_pod_ready
+from testbed.drivers.openflow import Delta
+from testbed.drivers.shell import run
+from testbed.emulation.cluster import EmulatedCluster
+from testbed.emulation.namespaces import entered
+from testbed.emulation.prober import Attempt
+from testbed.inet import Protocol
+from testbed.intent_from_cluster import recompile_services
+
+from scenarios.stage import main, namespace_of
+
+CLIENT = "default/client"
+APP = "default/app"
+OTHERS = ("default/many",)
+ENDPOINTS = ("default/app-0", "default/app-1", "default/app-2")
+HELD = 20
+TRIES = 60
+_FIRST_NEW_PORT = 20_000
+_FIELD = re.compile(r"\b(cookie|duration|n_packets|table)=(?:0x)?([0-9a-f.]+)")
+_ANSWER_S = 5.0
+Json = dict[str, Any]
+
+
+# --- spread ------------------------------------------------------------------------------------------------
+
+
+def spread(cluster: EmulatedCluster, given: Sequence[tuple[str, str, int, int]]) -> list[dict[str, int]]:
+    """Open many connections to Services from one client; return how many each endpoint answered.
+
+    Args:
+        cluster: the cluster.
+        given: for each case the Service, the protocol, how many connections, and their first source port, as
+            the choice follows from the ports: the same ones give the same result.
+    """
+    return [_answers(cluster, *case) for case in given]
+
+
+def _answers(
+    cluster: EmulatedCluster, service: str, protocol: str, connections: int, first: int
+) -> dict[str, int]:
+    """Open connections one after the other, each from a source port of its own; return who answered how often."""
+    address = str(cluster.state.services[service].cluster_ips[0])
+    with entered(namespace_of(CLIENT)):
+        answered = Counter(_ask(protocol, (address, 80), first + number) for number in range(connections))
+    return dict(sorted(answered.items()))
+
+
+def _ask(protocol: str, aim: tuple[str, int], source_port: int) -> str:
+    """Open a connection in the thread's namespace and ask; return the Pod, or refused or blocked."""
+    try:
+        with _connection(protocol, aim, source_port) as connection:
+            return _who(connection)
+    except ConnectionRefusedError:
+        return "refused"
+    except TimeoutError:
+        return "blocked"
+
+
+@contextmanager
+def _connection(protocol: str, aim: tuple[str, int], source_port: int = 0) -> Iterator[socket.socket]:
+    """Open a socket in the thread's namespace, connected to an address."""
+    kind = socket.SOCK_STREAM if protocol == Protocol.TCP else socket.SOCK_DGRAM
+    with socket.socket(socket.AF_INET, kind) as connection:
+        connection.settimeout(_ANSWER_S)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        connection.bind(("", source_port))
+        connection.connect(aim)
+        yield connection
+
+
+def _who(connection: socket.socket) -> str:
+    """Ask who is at the other end of a connection; "closed" where it has been ended.
+
+    Raises:
+        OSError: refused, reset, or no answer in time.
+    """
+    connection.sendall(b"who?\n")
+    received = connection.recv(4096)
+    return str(json.loads(received)["pod"]) if received else "closed"
+
+
+# --- changes -----------------------------------------------------------------------------------------------
+
+
+class Course:
+    """A Service with connections that are held open while its endpoints come and go."""
+
+    def __init__(self, cluster: EmulatedCluster, held: Sequence[socket.socket]) -> None:
+        self._cluster = cluster
+        self._held = held
+        self._first = [_who(connection) for connection in held]
+        self.steps: list[Json] = []
+
+    def _new(self, protocol: str) -> dict[str, int]:
+        """Try new connections from source ports that nothing came from before."""
+        first = _FIRST_NEW_PORT + len(self.steps) * TRIES
+        return _answers(self._cluster, APP, protocol, TRIES, first)
+
+    def change(self, name: str, ready: Sequence[str]) -> None:
+        """Make these endpoints, and no others, ready; record all that can be seen from the client."""
+        for pod in ENDPOINTS:
+            _hand_over(self._cluster, set_pod_ready(self._cluster.state, pod, ready=pod in ready))
+        self.steps.append(
+            {
+                "step": name,
+                "ready": list(ready),
+                "held_before": self._first,
+                "held": [_who(connection) for connection in self._held],
+                "new_tcp": self._new("TCP"),
+                "new_udp": self._new("UDP"),
+                "others": [_others(self._cluster)],
+            }
+        )
+
+
+def changes(cluster: EmulatedCluster, _given: object) -> Json:
+    """Hold connections open, then take endpoints out and in; return what each step left, and others' flows."""
+    _touch_others(cluster)
+    flows_before = {node: _flows_of(cluster, node, OTHERS) for node in cluster.switches}
+    address = str(cluster.state.services[APP].cluster_ips[0])
+    with ExitStack() as stack:
+        with entered(namespace_of(CLIENT)):
+            held = [stack.enter_context(_connection("TCP", (address, 80))) for _ in range(HELD)]
+        course = Course(cluster, held)
+        zero, one, two = ENDPOINTS
+        course.change("all", ENDPOINTS)
+        course.change("one is taken out", (zero, one))
+        course.change("another is taken out", (zero,))
+        course.change("the first goes, one comes back", (two,))
+        course.change("nobody is left", ())
+        course.change("one comes back", (one,))
+        course.change("all come back", ENDPOINTS)
+    return {
+        "steps": course.steps,
+        "flows_before": flows_before,
+        "flows_after": {node: _flows_of(cluster, node, OTHERS) for node in cluster.switches},
+        "differences": [name for name, lists in _differences(cluster).items() if any(lists.values())],
+    }
+
+
+def one_change(cluster: EmulatedCluster, _given: object) -> Json:
+    """Take one endpoint out and in again; return how many entries were sent, and the flows of the Service."""
+    took_out = _hand_over(cluster, set_pod_ready(cluster.state, ENDPOINTS[0], ready=False))
+    put_back = _hand_over(cluster, set_pod_ready(cluster.state, ENDPOINTS[0], ready=True))
+    return {"took_out": took_out, "put_back": put_back, "nodes": len(cluster.switches)}
+
+
+def fixed_port(cluster: EmulatedCluster, source_port: int) -> list[Json]:
+    """Ask by UDP from one source port again and again, while whoever answered last is taken out each time."""
+    address = str(cluster.state.services[APP].cluster_ips[0])
+    ready = list(ENDPOINTS)
+    asked = []
+    while True:
+        with entered(namespace_of(CLIENT)):
+            who = _ask("UDP", (address, 80), source_port)
+        asked.append({"ready": list(ready), "answered": who})
+        if who not in ready:
+            break
+        ready.remove(who)
+        _hand_over(cluster, set_pod_ready(cluster.state, who, ready=False))
+    for pod in ENDPOINTS:
+        _hand_over(cluster, set_pod_ready(cluster.state, pod, ready=True))
+    return asked
+
+
+def _hand_over(cluster: EmulatedCluster, change: Change) -> int:
+    """Bring a change of endpoints to the switches and their caches; return the entries that were sent."""
+    cluster.state = change.state
+    cluster.intent = recompile_services(cluster.intent, change.state, change.services)
+    keys = [f"Service/{name}" for name in sorted(change.services)]
+    if not keys:
+        return 0
+    assert cluster.controller is not None
+    done = cluster.controller.update(Delta({key: cluster.intent.shared[key] for key in keys}))
+    _await_revalidation(cluster)
+    return done.entries
+
+
+def _await_revalidation(cluster: EmulatedCluster) -> None:
+    """Wait until no switch forwards by what it had cached before the change.
+
+    A barrier speaks for the flow tables; the datapath's cache follows within milliseconds. A revalidation that
+    was under way may have missed the change, so the second one counts.
+    """
+    for instance in cluster.switches.values():
+        for _ in range(2):
+            instance.appctl("revalidator/wait")
+
+
+def _others(cluster: EmulatedCluster) -> str:
+    address = cluster.state.services[OTHERS[0]].cluster_ips[0]
+    attempt = Attempt(namespace_of(CLIENT), CLIENT, "other", address, Protocol.TCP, 80)
+    return str(cluster.try_all([attempt], timeout_s=3.0)[0].verdict)
+
+
+def _touch_others(cluster: EmulatedCluster) -> None:
+    """Send something through the other Services' flows, so that their counters are not 0."""
+    for protocol in ("TCP", "UDP"):
+        _answers(cluster, OTHERS[0], protocol, 20, 30_000)
+
+
+def _flows_of(cluster: EmulatedCluster, node: str, services: Sequence[str]) -> list[Json]:
+    """Return the flows and group of Services on a node with the statistics that Open vSwitch keeps of them."""
+    cookies = {owner_cookie(f"Service/{name}") for name in services}
+    switch = f"unix:{cluster.switches[node].folder}/br-int.mgmt"
+    found = []
+    for line in run(["ovs-ofctl", "-O", "OpenFlow15", "dump-flows", switch]).splitlines():
+        fields = dict(_FIELD.findall(line))
+        if "cookie" in fields and int(fields["cookie"], 16) in cookies:
+            found.append(
+                {
+                    "flow": f"table {fields['table']} {line[line.index('priority') :]}",
+                    "duration_s": float(fields["duration"]),
+                    "packets": int(fields["n_packets"]),
+                }
+            )
+    return sorted(found, key=lambda flow: str(flow["flow"]))
+
+
+def _differences(cluster: EmulatedCluster) -> Json:
+    assert cluster.controller is not None
+    return dict(cluster.controller.differences())
+
+
+SCENARIOS = {"spread": spread, "changes": changes, "one_change": one_change, "fixed_port": fixed_port}
+
+if __name__ == "__main__":
+    main(SCENARIOS)
