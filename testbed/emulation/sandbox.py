@@ -15,7 +15,9 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -32,7 +34,7 @@ _TUN = Path("/dev/net/tun")
 
 
 def run_in_sandbox(
-    module: str, job: Mapping[str, object], on_event: Callable[[Json], None], log: Path
+    module: str, job: Mapping[str, object], on_event: Callable[[Json], None], log: Path | None = None
 ) -> None:
     """Run a module as a sandbox's process 1, hand it a job, and pass on its events until it ends.
 
@@ -40,15 +42,14 @@ def run_in_sandbox(
         module: a module whose main calls `serve`.
         job: a JSON object.
         on_event: called with each event but errors.
-        log: file for what the child writes to standard error.
+        log: file to keep what the child writes to standard error; None keeps it until the end only.
 
     Raises:
         TestbedError: whatever the job raised, with its exit code.
-        EnvironmentProblem: this machine does not let us make the namespaces.
         RunFailed: the child died without a word.
     """
     reader, writer = os.pipe()
-    with log.open("ab") as stderr:
+    with log.open("w+b") if log is not None else tempfile.TemporaryFile() as stderr:
         child = subprocess.Popen(
             [*_entry(), sys.executable, "-m", module, str(writer)],
             stdin=subprocess.PIPE,
@@ -57,19 +58,19 @@ def run_in_sandbox(
             pass_fds=(writer,),
             start_new_session=True,  # Ctrl-C is for us alone; we then end the child
         )
-    os.close(writer)
-    try:
-        with os.fdopen(reader, encoding="utf-8") as events:
-            is_done = _converse(child, job, events, on_event)
-    except BaseException:
-        child.kill()
-        raise
-    finally:
-        if child.stdin is not None:
-            child.stdin.close()
-        status = child.wait()
-    if not is_done:
-        raise _silent_death(status, log)
+        os.close(writer)
+        try:
+            with os.fdopen(reader, encoding="utf-8") as events:
+                is_done = _converse(child, job, events, on_event)
+        except BaseException:
+            child.kill()
+            raise
+        finally:
+            _hang_up(child)
+            status = child.wait()
+        if not is_done:
+            stderr.seek(0)
+            raise _silent_death(status, stderr.read().decode(errors="replace"))
 
 
 def serve(run_job: Callable[[Json, Callable[[Json], None]], None]) -> None:
@@ -180,11 +181,18 @@ def _converse(
 
 def _tell(child: subprocess.Popen[bytes], text: str) -> None:
     if child.stdin is not None:
-        child.stdin.write(text.encode())
-        child.stdin.flush()
+        with suppress(BrokenPipeError):  # it has ended: that it did is told by its events, or their absence
+            child.stdin.write(text.encode())
+            child.stdin.flush()
 
 
-def _silent_death(status: int, log: Path) -> TestbedError:
-    said = log.read_text(errors="replace").strip()[-3000:]
+def _hang_up(child: subprocess.Popen[bytes]) -> None:
+    if child.stdin is not None:
+        with suppress(BrokenPipeError):
+            child.stdin.close()
+
+
+def _silent_death(status: int, said: str) -> TestbedError:
     how = f"by signal {-status}" if status < 0 else f"with status {status}"
-    return RunFailed(f"the sandbox ended {how} without finishing its job: {said or '(it wrote nothing)'}")
+    told = said.strip()[-3000:] or "(it wrote nothing)"
+    return RunFailed(f"the sandbox ended {how} without finishing its job: {told}")

@@ -6,7 +6,6 @@ Events: {"event": "stage", "name"} while building; then, by job, {"event": "buil
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -23,9 +22,8 @@ from testbed.measurement.host import Path as MeasuredPath
 from testbed.measurement.plan import PlannedTrial
 from testbed.measurement.surroundings import Surroundings
 from testbed.measurement.trial import TrialOutcome, run_trial
-from testbed.records.atomic import disk_faults
 from testbed.runner.hosts import NamespaceHost
-from testbed.runner.job import CapabilityJob, CellJob, ClusterPlan, Ends, ProbeJob, from_wire
+from testbed.runner.job import CapabilityJob, CellJob, ClusterPlan, Ends, ProbeJob, from_wire, packed
 from testbed.runner.raw_veth import raw_veth_path
 
 Json = dict[str, Any]  # a JSON object that is about to be sent
@@ -66,16 +64,15 @@ def _build(plan: ClusterPlan, processes: Processes, emit: Emit) -> EmulatedClust
 def _run_cell(job: CellJob, processes: Processes, emit: Emit) -> None:
     cluster = _build(job.plan, processes, emit)
     cluster.make_raw_veth()
-    surroundings = Surroundings(job.pinning, job.scratch, RunClock())
+    scratch = RUN_FOLDER / "scratch"
+    scratch.mkdir()
+    surroundings = Surroundings(job.pinning, scratch, RunClock())
     with HeadStart(surroundings) as head_start:
         head_start.begin(_candidates(job, cluster))
         for trial in job.trials:
             emit({"event": "trial-begins", "index": trial.index})
             outcome = _carry_out(job, trial, cluster, surroundings, head_start.take(trial.index))
-            result = job.scratch / f"trial-{trial.index}.pickle"
-            with disk_faults(job.scratch):
-                result.write_bytes(pickle.dumps(outcome))
-            emit({"event": "trial", "index": trial.index})
+            emit({"event": "trial", "index": trial.index, "outcome": packed(outcome)})
             processes.check()
 
 

@@ -10,7 +10,6 @@ import base64
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from testbed.cluster.build import build_cluster
@@ -56,15 +55,13 @@ class Ends:
 class CellJob:
     """Build one variant once, and carry out its trials in order.
 
-    `ends` has an entry for each (measurement, protocol, path) of the trials. Outcomes are left in `scratch`
-    as pickles.
+    `ends` has an entry for each (measurement, protocol, path) of the trials.
     """
 
     plan: ClusterPlan
     trials: tuple[PlannedTrial, ...]
     ends: Mapping[tuple[str, str, str], Ends]
     pinning: Pinning
-    scratch: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +106,20 @@ def plan_cluster(spec: ClusterSpec, manifests: Manifests) -> ClusterPlan:
 
 def to_wire(job: Job) -> dict[str, object]:
     """Return a job as a JSON object."""
-    return {"pickle": base64.b64encode(pickle.dumps(job)).decode()}
+    return {"pickle": packed(job)}
 
 
 def from_wire(wire: Mapping[str, Any]) -> Job:  # Any: a JSON object
     """Return the job that a JSON object of `to_wire` stands for."""
-    job: Job = pickle.loads(base64.b64decode(wire["pickle"]))  # noqa: S301 - our parent wrote it
+    job: Job = unpacked(wire["pickle"])
     return job
+
+
+def packed(value: object) -> str:
+    """Return a value as text that JSON can carry."""
+    return base64.b64encode(pickle.dumps(value)).decode("ascii")
+
+
+def unpacked(text: str) -> Any:  # Any: whatever was packed
+    """Return the value that `packed` made a text of, in the other one of our two processes."""
+    return pickle.loads(base64.b64decode(text))  # noqa: S301 - our own parent or child wrote it

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from testbed.dataplanes.registry import network_plugin
@@ -90,8 +88,7 @@ def machine_capabilities() -> dict[str, bool]:
         if event["event"] == "capabilities":
             found.update(event["available"])
 
-    with tempfile.TemporaryDirectory(prefix="testbed-") as scratch:
-        run_in_sandbox(INSIDE, to_wire(CapabilityJob()), take, Path(scratch) / "sandbox.log")
+    run_in_sandbox(INSIDE, to_wire(CapabilityJob()), take)
     if found.keys() != {capability.name for capability in CAPABILITIES}:
         raise RunFailed("the sandbox did not report what the kernel can do")
     return found

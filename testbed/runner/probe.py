@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
-from pathlib import Path
 from typing import Any
 
 from testbed.cluster.state import ClusterState, ContainerPort, PodPhase, PodState, ServiceState
@@ -103,9 +101,8 @@ def probe_cluster(
         elif event["event"] == "answers":
             found.extend(event["answers"])
 
-    with tempfile.TemporaryDirectory(prefix="testbed-") as scratch:
-        job = ProbeJob(plan, tuple(questions), timeout_s)
-        run_in_sandbox(INSIDE, to_wire(job), take, Path(scratch) / "sandbox.log")
+    job = ProbeJob(plan, tuple(questions), timeout_s)
+    run_in_sandbox(INSIDE, to_wire(job), take)
     if len(found) != len(questions):
         raise RunFailed(f"{len(found)} of {len(questions)} connections were reported on")
     return tuple(

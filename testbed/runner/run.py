@@ -6,8 +6,6 @@ privilege of its own and holds the results; `inside` does the work.
 
 from __future__ import annotations
 
-import pickle
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -27,7 +25,7 @@ from testbed.records.schema import SCHEMA_VERSION, CellRecord, RunRecord, TrialR
 from testbed.records.store import write_run
 from testbed.report.build import ReportFiles, build_report
 from testbed.runner.drawing import drawing_of
-from testbed.runner.job import CellJob, ClusterPlan, to_wire
+from testbed.runner.job import CellJob, ClusterPlan, to_wire, unpacked
 from testbed.runner.journal import FinishedCell, Journal, fingerprint
 from testbed.runner.plan import RunPlan
 from testbed.runner.preflight import INSIDE, check_machine
@@ -149,10 +147,9 @@ def _run_cell(
     variant, repeat, trials = cell
     done, offset_s = so_far
     gathered = _Cell()
-    with tempfile.TemporaryDirectory(prefix="testbed-") as scratch:
-        job = CellJob(plan.plans[variant], trials, plan.ends[variant], plan.pinning, Path(scratch))
-        listener = _Listener(plan, job, gathered, on_progress, done)
-        run_in_sandbox(INSIDE, to_wire(job), listener.take, Path(scratch) / "sandbox.log")
+    job = CellJob(plan.plans[variant], trials, plan.ends[variant], plan.pinning)
+    listener = _Listener(plan, job, gathered, on_progress, done)
+    run_in_sandbox(INSIDE, to_wire(job), listener.take)
     if len(gathered.outcomes) != len(trials):
         raise RunFailed(f"{len(gathered.outcomes)} of {len(trials)} trials reported back")
     return FinishedCell(
@@ -168,7 +165,6 @@ class _Listener:
         self, plan: RunPlan, job: CellJob, gathered: _Cell, on_progress: OnProgress, done: int
     ) -> None:
         self._total = len(plan.trials)
-        self._job = job
         self._gathered = gathered
         self._on_progress = on_progress
         self._done = done
@@ -189,12 +185,9 @@ class _Listener:
             trial = self._trials[event["index"]]
             self._say(f"{self._cell}: {trial.workload.name} {trial.protocol} {trial.path}")
         elif kind == "trial":
-            self._take_outcome(self._trials[event["index"]])
+            self._take_outcome(self._trials[event["index"]], unpacked(event["outcome"]))
 
-    def _take_outcome(self, trial: PlannedTrial) -> None:
-        file = self._job.scratch / f"trial-{trial.index}.pickle"
-        outcome: TrialOutcome = pickle.loads(file.read_bytes())  # noqa: S301 - our own child wrote it
-        file.unlink()
+    def _take_outcome(self, trial: PlannedTrial, outcome: TrialOutcome) -> None:
         self._gathered.outcomes.append((trial, outcome))
         self._done += 1
         if outcome.error:

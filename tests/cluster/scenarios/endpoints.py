@@ -111,8 +111,7 @@ class Course:
 
     def change(self, name: str, ready: Sequence[str]) -> None:
         """Make these endpoints, and no others, ready; record all that can be seen from the client."""
-        for pod in ENDPOINTS:
-            _hand_over(self._cluster, set_pod_ready(self._cluster.state, pod, ready=pod in ready))
+        _make_ready(self._cluster, ready)
         self.steps.append(
             {
                 "step": name,
@@ -170,14 +169,23 @@ def fixed_port(cluster: EmulatedCluster, source_port: int) -> list[Json]:
         if who not in ready:
             break
         ready.remove(who)
-        _hand_over(cluster, set_pod_ready(cluster.state, who, ready=False))
-    for pod in ENDPOINTS:
-        _hand_over(cluster, set_pod_ready(cluster.state, pod, ready=True))
+        _make_ready(cluster, ready)
+    _make_ready(cluster, ENDPOINTS)
     return asked
 
 
+def _make_ready(cluster: EmulatedCluster, ready: Sequence[str]) -> None:
+    """Make these endpoints, and no others, ready, in one update; wait until the client's node goes by it."""
+    state, services = cluster.state, frozenset[str]()
+    for pod in ENDPOINTS:
+        change = set_pod_ready(state, pod, ready=pod in ready)
+        state, services = change.state, services | change.services
+    _hand_over(cluster, Change(state, services))
+    _await_revalidation(cluster, cluster.state.pods[CLIENT].node)
+
+
 def _hand_over(cluster: EmulatedCluster, change: Change) -> int:
-    """Bring a change of endpoints to the switches and their caches; return the entries that were sent."""
+    """Bring a change of endpoints to the switches; return the entries that were sent."""
     cluster.state = change.state
     cluster.intent = recompile_services(cluster.intent, change.state, change.services)
     keys = [f"Service/{name}" for name in sorted(change.services)]
@@ -185,19 +193,17 @@ def _hand_over(cluster: EmulatedCluster, change: Change) -> int:
         return 0
     assert cluster.controller is not None
     done = cluster.controller.update(Delta({key: cluster.intent.shared[key] for key in keys}))
-    _await_revalidation(cluster)
     return done.entries
 
 
-def _await_revalidation(cluster: EmulatedCluster) -> None:
-    """Wait until no switch forwards by what it had cached before the change.
+def _await_revalidation(cluster: EmulatedCluster, node: str) -> None:
+    """Wait until a node's switch forwards nothing by what it had cached before a change.
 
     A barrier speaks for the flow tables; the datapath's cache follows within milliseconds. A revalidation that
     was under way may have missed the change, so the second one counts.
     """
-    for instance in cluster.switches.values():
-        for _ in range(2):
-            instance.appctl("revalidator/wait")
+    for _ in range(2):
+        cluster.switches[node].appctl("revalidator/wait")
 
 
 def _others(cluster: EmulatedCluster) -> str:

@@ -1,0 +1,105 @@
+"""Single packets on a live cluster: no false names, one router for every address, long datagrams, ICMP."""
+
+from __future__ import annotations
+
+import pytest
+
+from laboratory import Findings, plan_of, run_scenarios
+from testbed.emulation.namespaces import pod_namespace
+from testbed.runner.job import ClusterPlan
+
+ROUTER_MAC = "0e:00:00:00:00:01"
+TARGETS = ("default/beside", "default/afar")
+SIZES = (1500, 3000, 8000)
+
+
+@pytest.fixture(scope="module")
+def plan() -> ClusterPlan:
+    return plan_of("packets.yaml")
+
+
+@pytest.fixture(scope="module")
+def findings(plan: ClusterPlan, tmp_path_factory: pytest.TempPathFactory) -> Findings:
+    given = {
+        "spoofing": TARGETS,
+        "arp": [*arp_answered(plan), *arp_unanswered(plan)],
+        "fragments": SIZES,
+        "ping": [*pings(plan).values()],
+    }
+    return run_scenarios("packets", plan, given, tmp_path_factory.mktemp("packets"))
+
+
+def address_of(plan: ClusterPlan, pod: str) -> str:
+    return str(plan.state.pods[f"default/{pod}"].addresses[0])
+
+
+def arp_answered(plan: ClusterPlan) -> list[tuple[str, str, str]]:
+    targets = [
+        str(plan.intent.nodes["node1"].gateway_addresses[0]),
+        address_of(plan, "beside"),
+        address_of(plan, "afar"),
+        str(plan.state.services["default/afar"].cluster_ips[0]),
+        "10.244.0.200",  # nobody has it
+        "192.0.2.99",  # beyond the cluster
+    ]
+    return [("", "", target) for target in targets]
+
+
+def arp_unanswered(plan: ClusterPlan) -> list[tuple[str, str, str]]:
+    beside = address_of(plan, "beside")
+    return [
+        ("", "0.0.0.0", ""),  # duplicate address detection (RFC 5227)
+        ("", "", ""),  # an announcement of its own address
+        ("", beside, "10.244.0.1"),  # under another Pod's address
+        ("02:66:66:66:66:66", "", "10.244.0.1"),  # under another MAC
+    ]
+
+
+def pings(plan: ClusterPlan) -> dict[str, tuple[str, str]]:
+    sender = pod_namespace("default", "sender")
+    return {
+        "Pod to Pod on its node": (sender, address_of(plan, "beside")),
+        "Pod to Pod on another node": (sender, address_of(plan, "afar")),
+        "Pod to itself": (sender, address_of(plan, "sender")),
+        "Pod to its gateway": (sender, str(plan.intent.nodes["node1"].gateway_addresses[0])),
+        "node to its Pod": ("node1", address_of(plan, "beside")),
+        "node to a Pod of another node": ("node1", address_of(plan, "afar")),
+        "node to node": ("node1", str(plan.state.nodes["node2"].addresses[0])),
+    }
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_nothing_arrives_under_a_false_name(target: str, findings: Findings) -> None:
+    assert set(findings["spoofing"][target]) == {"honest"}
+
+
+def test_every_other_address_is_answered_by_the_virtual_router(plan: ClusterPlan, findings: Findings) -> None:
+    asked = arp_answered(plan)
+    for (_, _, target), replies in zip(asked, findings["arp"], strict=False):
+        assert replies == [[target, ROUTER_MAC]]
+
+
+def test_questions_for_its_own_address_or_under_a_false_name_stay_unanswered(
+    plan: ClusterPlan, findings: Findings
+) -> None:
+    replies = findings["arp"][len(arp_answered(plan)) :]
+    assert len(replies) == 4
+    assert replies == [[]] * 4
+
+
+def test_datagrams_longer_than_the_mtu_arrive_whole(plan: ClusterPlan, findings: Findings) -> None:
+    found = findings["fragments"]
+    assert [(each["to"], each["bytes"]) for each in found] == [
+        (to, size) for to in ("Pod", "Service") for size in SIZES
+    ]
+    service = plan.state.services["default/afar"].cluster_ips[0]
+    aims = {"Pod": f"{address_of(plan, 'afar')}:9999", "Service": f"{service}:99"}
+    for each in found:
+        assert each["there"], each
+        assert each["back"], each
+        assert each["from"] == aims[each["to"]]
+
+
+def test_icmp_echo(plan: ClusterPlan, findings: Findings) -> None:
+    for name, result in zip(pings(plan), findings["ping"], strict=True):
+        assert "3 received" in result["stdout"], f"{name}: {result}"
