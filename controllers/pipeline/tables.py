@@ -49,13 +49,13 @@ TABLES = (
     TableSpec(
         Table.CLASSIFIER,
         "marks in reg0 where the packet comes from: tunnel, gateway, Pod or uplink",
-        "in_port, eth_type",
+        "in_port, eth_type, tunnel_id",
         "drop",
     ),
     TableSpec(
         Table.SPOOF_GUARD,
         "lets a Pod send from its own addresses and MAC only (RFC 2827, at the first hop)",
-        "in_port, eth_src, ipv4_src or arp_spa and arp_sha",
+        "in_port, eth_src, ipv4_src or arp_spa and arp_sha, arp_tpa",
         "drop",
     ),
     TableSpec(
@@ -86,7 +86,7 @@ TABLES = (
         Table.SERVICE,
         "new connections to a Service: a select group picks a backend and binds the connection to it; "
         "no backend or no such port: to the controller, which refuses it",
-        "ip_proto, ipv4_dst, tcp_dst or udp_dst",
+        "ip_proto, ipv4_dst, tcp_dst, udp_dst or sctp_dst",
         "drop",
     ),
     TableSpec(Table.COMMIT, "records a new connection that is not to a Service", "eth_type", "drop"),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -53,6 +53,11 @@ def mean_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Interval
     error = float(data.std(ddof=1)) / math.sqrt(data.size)
     reach = float(stats.t.ppf((1 + confidence) / 2, data.size - 1)) * error
     return Interval(int(data.size), mean, mean - reach, mean + reach)
+
+
+def _not_below_zero(interval: Interval) -> Interval:
+    """Cut an interval of times or rates off at 0, which they cannot pass."""
+    return replace(interval, low=max(0.0, interval.low)) if interval.low < 0 else interval
 
 
 def ratio_interval(values: ArrayLike, references: ArrayLike, confidence: float = CONFIDENCE) -> Interval:
@@ -125,7 +130,7 @@ def summarise(per_repeat: pd.DataFrame) -> pd.DataFrame:
     paired = _with_reference(per_repeat)
     rows = []
     for key, group in _groups(paired, keys):
-        mean = mean_interval(group["value"].to_numpy())
+        mean = _not_below_zero(mean_interval(group["value"].to_numpy()))
         ratio = ratio_interval(group["value"].to_numpy(), group["reference"].to_numpy())
         rows.append((*key, *_bounds(mean), int(group["samples"].sum()), *_bounds(ratio)))
     columns = [*keys, "n", "mean", "low", "high", "samples", "ratio_n", "ratio", "ratio_low", "ratio_high"]

@@ -107,7 +107,7 @@ def resolve_datapath_type(wanted: str) -> str:
         return "system"
     if wanted == "system":
         raise CapabilityMissing(
-            "openvswitch", "datapathType: system", "choose netdev, or run in the VM image"
+            "openvswitch", "datapathType: system", "choose netdev, or run on a kernel that has it"
         )
     return "netdev"
 
@@ -135,4 +135,5 @@ def refuse_impossible(underlay: Underlay, datapath_type: str, available: dict[st
     """
     for capability, wanted_for in sorted(needs_of(underlay, datapath_type).items()):
         if not available[capability]:
-            raise CapabilityMissing(capability, wanted_for, f"leave {wanted_for} out, or run in the VM image")
+            fix = f"leave {wanted_for} out, or run on a kernel that has it"
+            raise CapabilityMissing(capability, wanted_for, fix)

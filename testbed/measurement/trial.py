@@ -6,9 +6,11 @@ It is carried out once and never again. Knows no tool; `probes` does.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path as FilePath
 
 from testbed.errors import RunFailed
 from testbed.measurement.head_start import Held
@@ -21,6 +23,8 @@ from testbed.measurement.servers import refuse_dead_server, start_servers
 from testbed.measurement.surroundings import Surroundings
 from testbed.measurement.workload import Workload
 from testbed.records.schema import HostLoad, TrialRecord, TrialStatus
+
+_SOURCE_TREE = f"{FilePath(__file__).resolve().parents[2]}/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,7 @@ def run_trial(
         client=path.client.name,
         server=" ".join(server.name for server in path.servers),
         target=_target(path),
-        argv=exchange.client_argv,
+        argv=_recorded(exchange.client_argv),
         started_s=started_s,
         duration_s=clock.now_s() - started_s,
         status=TrialStatus.FAILED if error else TrialStatus.OK,
@@ -153,6 +157,12 @@ class _Attempt:
         finally:
             self.host_load = host_load(before, read_counters(clock.now_s()))
         return self._exchange.read(completed)
+
+
+def _recorded(argv: tuple[str, ...]) -> tuple[str, ...]:
+    """Return a command as a record shows it: our own programs by their place in the source tree."""
+    names = {sys.executable: "python"}
+    return tuple(names.get(word, word.removeprefix(_SOURCE_TREE)) for word in argv)
 
 
 def _target(path: Path) -> str:

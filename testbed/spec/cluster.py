@@ -33,6 +33,9 @@ MOST_NODES = 200
 SMALLEST_MTU = 576
 
 
+SERVICE_RANGE_BITS = 20
+
+
 def _mtu(value: object) -> object:
     if value == "auto" or (isinstance(value, int) and not isinstance(value, bool)):
         return value
@@ -149,7 +152,17 @@ def _range_problems(spec: ClusterSpec) -> list[Problem]:
         for (other, _, taken), (name, path, network) in combinations(ranges, 2)
         if network.overlaps(taken)
     ]
-    return [*problems, *_capacity_problems(spec)]
+    return [*problems, *_service_range_problems(spec), *_capacity_problems(spec)]
+
+
+def _service_range_problems(spec: ClusterSpec) -> list[Problem]:
+    """kube-apiserver takes ranges of up to 2**20 Service addresses (validateServiceClusterIPRange)."""
+    cidr = spec.service_cidr
+    shortest = cidr.max_prefixlen - SERVICE_RANGE_BITS
+    if cidr.prefixlen >= shortest:
+        return []
+    what = f"serviceCIDR {cidr} is too large"
+    return [Problem(what, f"/{shortest} or longer is allowed", "give a smaller range", ("serviceCIDR",))]
 
 
 def _capacity_problems(spec: ClusterSpec) -> list[Problem]:

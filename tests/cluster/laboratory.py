@@ -37,12 +37,17 @@ class Findings:
 
     def __getitem__(self, scenario: str) -> Any:
         if scenario not in self.found:
-            pytest.fail(f"the scenario {scenario} did not come to its end: {self.failure or '(no reason given)'}")
+            pytest.fail(
+                f"the scenario {scenario} did not come to its end: {self.failure or '(no reason given)'}"
+            )
         return self.found[scenario]
 
 
 def plan_of(
-    *manifests: str, nodes: int = 2, topology: Mapping[str, object] | None = None, encapsulation: str = "vxlan"
+    *manifests: str,
+    nodes: int = 2,
+    topology: Mapping[str, object] | None = None,
+    encapsulation: str = "vxlan",
 ) -> ClusterPlan:
     """Plan a cluster with manifests of `inputs`."""
     spec = ClusterSpec.model_validate(

@@ -115,7 +115,9 @@ def disagreement(expected: Reachability, own_address: str, got: tuple[str, str, 
     """Return how a live answer contradicts the oracle, "" if it does not."""
     verdict, endpoint, seen_as = got
     listening = [delivery for delivery in expected.deliveries if delivery.listens]
-    assert len(listening) in {0, len(expected.deliveries)}, "the manifests leave open whether somebody listens"
+    assert len(listening) in {0, len(expected.deliveries)}, (
+        "the manifests leave open whether somebody listens"
+    )
     if expected.outcome is Outcome.DROPPED:
         return "" if verdict == "blocked" else f"{verdict} instead of blocked"
     if expected.outcome is Outcome.REJECTED or not listening:
@@ -129,7 +131,13 @@ def disagreement(expected: Reachability, own_address: str, got: tuple[str, str, 
 
 def test_the_questions_cover_every_outcome(cluster: Cluster) -> None:
     expected = [
-        answer(cluster.state, cluster.state.pods[each.source], each.address, protocol=each.protocol, port=each.port)
+        answer(
+            cluster.state,
+            cluster.state.pods[each.source],
+            each.address,
+            protocol=each.protocol,
+            port=each.port,
+        )
         for each in cluster.questions
     ]
     assert {each.outcome for each in expected} == {Outcome.DELIVERED, Outcome.REJECTED, Outcome.DROPPED}
@@ -139,7 +147,9 @@ def test_the_questions_cover_every_outcome(cluster: Cluster) -> None:
 
 def test_bridges_hold_exactly_what_they_should(cluster: Cluster) -> None:
     differences = cluster.findings["differences"]
-    assert sorted(differences) == sorted(f"{name}/{br}" for name in cluster.state.nodes for br in ("br-int", "br-phy"))
+    assert sorted(differences) == sorted(
+        f"{name}/{br}" for name in cluster.state.nodes for br in ("br-int", "br-phy")
+    )
     assert [bridge for bridge, lists in differences.items() if any(lists.values())] == []
 
 
@@ -176,15 +186,21 @@ def test_the_wire_carries_what_was_asked_for(cluster: Cluster) -> None:
     assert outcome["verdict"] == "allowed"
     pods = {str(cluster.state.pods[name].addresses[0]) for name in ("default/web-1", "default/web-2")}
     nodes = {str(cluster.state.nodes[name].addresses[0]) for name in ("node1", "node2")}
-    between = [frame for frame in frames if {innermost(frame).get("src"), innermost(frame).get("dst")} == pods]
+    between = [
+        frame for frame in frames if {innermost(frame).get("src"), innermost(frame).get("dst")} == pods
+    ]
     assert {innermost(frame)["protocol"] for frame in between} == {1, 6}  # ping, TCP
     assert max(frame["length"] for frame in between) == 1500  # the MTU of the underlay, filled
     if cluster.encapsulation == "none":
         assert [frame for frame in between if "tunnel" in frame] == []
         return
     assert {(frame.get("tunnel"), frame.get("key")) for frame in between} == {(cluster.encapsulation, 1)}
-    assert {frame["dst_port"] for frame in between} == {{"vxlan": 4789, "geneve": 6081}[cluster.encapsulation]}
-    assert {(frame["src"], frame["dst"]) for frame in between} == {(a, b) for a in nodes for b in nodes if a != b}
+    assert {frame["dst_port"] for frame in between} == {
+        {"vxlan": 4789, "geneve": 6081}[cluster.encapsulation]
+    }
+    assert {(frame["src"], frame["dst"]) for frame in between} == {
+        (a, b) for a in nodes for b in nodes if a != b
+    }
 
 
 def innermost(frame: dict[str, Any]) -> dict[str, Any]:

@@ -48,7 +48,9 @@ def apply_to_damage(cluster: EmulatedCluster, _given: object) -> Json:
     before = {name: _held(cluster, name, is_counting=False) for name in cluster.switches}
     for name, node in cluster.intent.nodes.items():
         route = next(line for line in before[name]["routes"] if line.startswith(str(node.service_cidrs[0])))
-        iproute.batch(name, [f"route del {route.split(' ')[0]}", f"addr del {_gateway(cluster, name)} dev br-int"])
+        iproute.batch(
+            name, [f"route del {route.split(' ')[0]}", f"addr del {_gateway(cluster, name)} dev br-int"]
+        )
         ports = [thing for thing in _program(cluster, name) if isinstance(thing, OvsPort)]
         ovs.remove_ports(cluster.switches[name], [port for port in ports if port.name.startswith("veth")][:1])
     damaged = {name: _held(cluster, name, is_counting=False) for name in cluster.switches}
@@ -98,7 +100,9 @@ def wire(cluster: EmulatedCluster, given: tuple[str, str, int]) -> list[Json]:
     with Sniffer("", link.b.interface) as sniffer:
         size = cluster.state.network.mtu_bytes - _IP_AND_ICMP_BYTES
         tried(namespace_of(client), ["ping", "-n", "-c", "1", "-s", str(size), "-W", "2", str(address)])
-        outcome = cluster.try_all([Attempt(namespace_of(client), client, server, address, Protocol.TCP, port)])[0]
+        outcome = cluster.try_all(
+            [Attempt(namespace_of(client), client, server, address, Protocol.TCP, port)]
+        )[0]
         frames = [parse_frame(frame) for frame in sniffer.taken()]
     shown = [frame for frame in frames if pods & {frame.get("src"), frame.get("dst")} or "inner" in frame]
     return [{"verdict": str(outcome.verdict)}, *shown]

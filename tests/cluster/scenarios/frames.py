@@ -68,7 +68,11 @@ class Sniffer:
 def parse_frame(frame: bytes) -> dict[str, Any]:
     """Return what a frame says: type, addresses, ports, total length; and, of a tunnel, key and inner frame."""
     (ethertype,) = struct.unpack_from("!H", frame, 12)
-    said: dict[str, Any] = {"type": ethertype, "eth_src": mac_text(frame[6:12]), "eth_dst": mac_text(frame[:6])}
+    said: dict[str, Any] = {
+        "type": ethertype,
+        "eth_src": mac_text(frame[6:12]),
+        "eth_dst": mac_text(frame[:6]),
+    }
     if ethertype != ETH_IPV4:
         return said
     packet = frame[14:]
@@ -99,7 +103,9 @@ def _tunnel(port: int, payload: bytes) -> dict[str, Any]:
     return {}
 
 
-def udp_frame(macs: tuple[str, str], addresses: tuple[str, str], ports: tuple[int, int], data: bytes) -> bytes:
+def udp_frame(
+    macs: tuple[str, str], addresses: tuple[str, str], ports: tuple[int, int], data: bytes
+) -> bytes:
     """Return a UDP datagram in IPv4 in Ethernet; each pair is (source, destination)."""
     datagram = struct.pack("!HHHH", *ports, 8 + len(data), 0) + data  # checksum 0: none (RFC 768)
     head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(datagram), 1, 0, 64, socket.IPPROTO_UDP, 0)

@@ -137,7 +137,9 @@ def _datagrams(pod: str, port: int) -> Iterator[socket.socket]:
 
 def ping(_cluster: EmulatedCluster, given: Sequence[tuple[str, str]]) -> list[Json]:
     """Ping addresses from namespaces; return how each ended."""
-    return [tried(source, ["ping", "-n", "-c", "3", "-i", "0.05", "-W", "2", target]) for source, target in given]
+    return [
+        tried(source, ["ping", "-n", "-c", "3", "-i", "0.05", "-W", "2", target]) for source, target in given
+    ]
 
 
 def _identity(cluster: EmulatedCluster, pod: str) -> tuple[str, str]:

@@ -154,3 +154,14 @@ def test_a_run_without_good_trials_gives_empty_tables() -> None:
     record, samples = synthetic_run(repeats=1, fail=1.0)
     per_repeat = repeat_statistics(tidy_samples(record, samples))
     assert len(per_repeat) == len(summarise(per_repeat)) == len(main_rows(summarise(per_repeat))) == 0
+
+
+def test_an_interval_of_times_does_not_pass_zero() -> None:
+    rows = [
+        {"variant": "", "measurement": "m", "type": "latency", "protocol": "TCP", "path": "raw-veth",
+         "metric": "rtt_us", "statistic": "p99", "repeat": repeat, "value": value, "samples": 100}
+        for repeat, value in enumerate((1.0, 1.0, 100.0))
+    ]  # fmt: skip
+    summary = summarise(pd.DataFrame(rows))
+    assert summary["low"].iloc[0] == 0.0
+    assert summary["high"].iloc[0] > 100.0

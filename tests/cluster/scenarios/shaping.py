@@ -1,0 +1,69 @@
+"""Scenarios of shaped links: how fast, how lossy and how long their queues are, by tools of others."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from collections.abc import Iterator
+from typing import Any
+
+from testbed.cluster.underlay import LinkKind
+from testbed.drivers.shell import run
+from testbed.emulation.cluster import EmulatedCluster
+from testbed.emulation.capabilities import probe_capabilities
+from testbed.inet import Protocol
+from testbed.runner.hosts import NamespaceHost
+
+from scenarios.stage import main, namespace_of, poll_until, tried
+
+CLIENT, SERVER = "default/client", "default/server"
+_PORT = 5201
+Json = dict[str, Any]
+
+
+def throughput(cluster: EmulatedCluster, seconds: float) -> float:
+    """Return the bit rate of one TCP stream between two Pods, as the receiver counts it, after a second's start."""
+    with _server(cluster):
+        address = str(cluster.state.pods[SERVER].addresses[0])
+        argv = ["iperf3", "-c", address, "-p", str(_PORT), "-t", str(seconds), "-O", "1", "-J"]
+        report = json.loads(run(argv, namespace=namespace_of(CLIENT)))
+    return float(report["end"]["sum_received"]["bits_per_second"])
+
+
+@contextmanager
+def _server(cluster: EmulatedCluster) -> Iterator[None]:
+    host = NamespaceHost(SERVER, namespace_of(SERVER), cluster.processes)
+    with host.start(["iperf3", "-s", "-p", str(_PORT)]):
+        poll_until("iperf3 to listen", lambda: host.is_listening(Protocol.TCP, _PORT))
+        yield
+
+
+def loss(cluster: EmulatedCluster, packets: int) -> Json:
+    """Ping a node from another; return how the tool ended."""
+    argv = ["ping", "-n", "-q", "-c", str(packets), "-i", "0.003", "-W", "1"]
+    return tried("node1", [*argv, str(cluster.state.nodes["node2"].addresses[0])])
+
+
+def queues(cluster: EmulatedCluster, _given: object) -> list[Json]:
+    """Return the queueing disciplines at both ends of every link between switches, and the rates of classes."""
+    ends = [
+        end for link in cluster.underlay.links if link.kind is LinkKind.FABRIC for end in (link.a, link.b)
+    ]
+    return [
+        {
+            "qdiscs": json.loads(run(["tc", "-json", "qdisc", "show", "dev", end.interface])),
+            "classes": run(["tc", "class", "show", "dev", end.interface]),
+        }
+        for end in ends
+    ]
+
+
+def capabilities(_cluster: EmulatedCluster, _given: object) -> Json:
+    """Return what the kernel can do."""
+    return dict(probe_capabilities())
+
+
+SCENARIOS = {"throughput": throughput, "loss": loss, "queues": queues, "capabilities": capabilities}
+
+if __name__ == "__main__":
+    main(SCENARIOS)
