@@ -1,6 +1,7 @@
 """What every test shares: which layer a test belongs to, and that a promised layer really ran.
 
-`--require-layers=unit,cluster` fails the run if one of these layers had no test that passed, or any that was skipped.
+`--require-layers=unit,cluster` fails the run if one of these layers had no test that passed, or any that was
+skipped.
 """
 
 from __future__ import annotations

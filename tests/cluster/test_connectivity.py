@@ -7,8 +7,8 @@ from ipaddress import ip_address
 from typing import Any
 
 import pytest
-
 from laboratory import Findings, attempt, plan_of, run_scenarios
+
 from testbed.cluster.reach import Outcome, Reachability, answer
 from testbed.cluster.state import ClusterState
 from testbed.emulation.prober import Attempt

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from scipy.stats import ncx2
-
 from laboratory import Findings, plan_of, run_scenarios
+from scipy.stats import ncx2
 
 SLOTS = 256
 """Hash values that a group deals out; shares of endpoints differ by one of them at most."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 
 import pytest
-from scipy.stats import binom
-
 from laboratory import Findings, plan_of, run_scenarios
+from scipy.stats import binom
 
 BANDWIDTH_BPS = 50_000_000
 QUEUE_PACKETS = 77

@@ -8,6 +8,9 @@ import socket
 from collections.abc import Sequence
 from typing import Any
 
+from scenarios.frames import Sniffer, parse_frame
+from scenarios.stage import main, namespace_of, tried
+
 from testbed.dataplanes.program import OvsPort, ProgramObject
 from testbed.dataplanes.registry import network_plugin
 from testbed.drivers import iproute, ovs
@@ -16,8 +19,6 @@ from testbed.emulation.cluster import EmulatedCluster
 from testbed.emulation.namespaces import entered
 from testbed.emulation.prober import Attempt
 from testbed.inet import Protocol
-from scenarios.frames import Sniffer, parse_frame
-from scenarios.stage import main, namespace_of, tried
 
 _IP_AND_ICMP_BYTES = 28
 _IP_AND_UDP_BYTES = 28

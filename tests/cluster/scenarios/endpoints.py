@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from scenarios.stage import main, namespace_of
+
 from controllers.pipeline.tables import owner_cookie
 from testbed.cluster.changes import Change, set_pod_ready
 from testbed.drivers.openflow import Delta
@@ -19,8 +21,6 @@ from testbed.emulation.namespaces import entered
 from testbed.emulation.prober import Attempt
 from testbed.inet import Protocol
 from testbed.intent_from_cluster import recompile_services
-
-from scenarios.stage import main, namespace_of
 
 CLIENT = "default/client"
 APP = "default/app"

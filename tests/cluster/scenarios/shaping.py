@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+
+from scenarios.stage import main, namespace_of, poll_until, tried
 
 from testbed.cluster.underlay import LinkKind
 from testbed.drivers.shell import run
-from testbed.emulation.cluster import EmulatedCluster
 from testbed.emulation.capabilities import probe_capabilities
+from testbed.emulation.cluster import EmulatedCluster
 from testbed.inet import Protocol
 from testbed.runner.hosts import NamespaceHost
-
-from scenarios.stage import main, namespace_of, poll_until, tried
 
 CLIENT, SERVER = "default/client", "default/server"
 _PORT = 5201
