@@ -39,7 +39,7 @@ RAW_VETH = ("raw-veth:client", "raw-veth:server")
 """The two namespaces of the baseline path, joined by one veth pair."""
 RAW_VETH_ADDRESSES = ("192.0.2.1", "192.0.2.2")
 """TEST-NET-1 (RFC 5737)."""
-_WARM_UP_TIMEOUT_S = 20.0
+_WARM_UP_TIMEOUT_S = 60.0
 _WARM_UP_TRY_S = 0.1
 Stage = Callable[[str], None]
 
@@ -193,11 +193,17 @@ class EmulatedCluster:
             raise RunFailed(f"Pods could not {verb} ports: {'; '.join(answer['failed'])}")
 
     def _await_reachability(self) -> None:
-        """Try a connection between every two nodes until each is answered: tunnels and ARP are warm then."""
+        """Try a connection between every two nodes until each is answered: tunnels and ARP are warm then.
+
+        The first packet through a tunnel is lost while ARP resolves, so the first round is short. Each round
+        waits twice as long as the one before: a machine that is busy with many switches needs it.
+        """
         attempts = self._node_pairs()
         deadline = monotonic() + _WARM_UP_TIMEOUT_S
+        try_s = _WARM_UP_TRY_S
         while attempts:
-            outcomes = probe(attempts, timeout_s=_WARM_UP_TRY_S)
+            outcomes = probe(attempts, timeout_s=try_s)
+            try_s *= 2
             attempts = [outcome.attempt for outcome in outcomes if outcome.verdict is Verdict.BLOCKED]
             self.processes.check()
             if attempts and monotonic() > deadline:

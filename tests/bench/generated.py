@@ -14,9 +14,9 @@ POD_PORT = 80
 SERVICE_PORT = 80
 ENDPOINTS = 10
 """Endpoints of every generated Service."""
-_FREE_HOSTS = 180
+_FREE_HOSTS = 90
 _FIRST_FREE_HOST = 60
-"""Last octets in a node's /24 that no Pod of a benchmark with Services has."""
+"""Last octets in a node's /24 that no Pod of a benchmark with Services has; as many again are above them."""
 
 
 def plan(nodes: int, documents: list[Document]) -> ClusterPlan:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from testbed.emulation.sandbox import run_in_sandbox
@@ -33,9 +31,7 @@ def measure(name: str, **numbers: int) -> Measured:
         TestbedError: the cluster did not come up, or the measurement could not be carried through.
     """
     found: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory(prefix="testbed-bench-") as scratch:
-        job = {"measure": name, "numbers": numbers}
-        run_in_sandbox(INSIDE, job, found.append, Path(scratch) / "sandbox.log")
+    run_in_sandbox(INSIDE, {"measure": name, "numbers": numbers}, found.append)
     if len(found) != 1:
         raise RunFailed(f"the sandbox reported {len(found)} results for '{name}'")
     return Measured(found[0]["readings"], found[0]["datapath_type"])

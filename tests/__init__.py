@@ -1,0 +1,1 @@
+"""Tests and benchmarks. A package, because a dependency installs one of the same name."""
