@@ -10,9 +10,9 @@ from pathlib import Path
 
 from testbed.emulation.sandbox import refuse_without_permission
 from testbed.errors import TestbedError
-from tests.bench.case import Case, Readings
+from tests.bench.case import Case, Measured
 from tests.bench.cases import all_cases
-from tests.bench.results import as_text, machine_facts, record, table, write, write_table
+from tests.bench.results import Outcome, as_text, machine_facts, record, table, write, write_table
 
 RESULTS = Path(__file__).resolve().parents[2] / "results" / "bench"
 
@@ -23,8 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0, also when goals are missed; 1 if a case could not be measured; 4 where no sandbox can be made.
     """
-    datapaths: dict[str, str] = {}
-    cases = all_cases(datapaths)
+    cases = all_cases()
     chosen = _arguments(arguments, [case.name for case in cases])
     if chosen.list:
         print(as_text([("case", "what"), *((case.name, case.title) for case in cases)]))
@@ -34,31 +33,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except TestbedError as error:
         print(f"bench: {error}", file=sys.stderr)
         return error.exit_code
+    machine = machine_facts()
     results = []
     has_failed = False
     for case in cases:
         if chosen.only and case.name not in chosen.only:
             continue
-        readings, loads = _repeated(case, chosen.repeats)
-        has_failed |= len(readings) < chosen.repeats
-        results.append(record(case, readings, machine_facts(datapaths.get(case.name, "")), loads))
+        outcome = _repeated(case, chosen.repeats)
+        has_failed |= bool(outcome.failures)
+        results.append(record(case, outcome, machine))
         write(chosen.out, results[-1])
     write_table(chosen.out, [case.name for case in cases])
     print(as_text(table(results)))
     return 1 if has_failed else 0
 
 
-def _repeated(case: Case, repeats: int) -> tuple[list[Readings], list[float]]:
-    """Return the readings of the repeats that went well, and the load before each repeat."""
-    readings, loads = [], []
+def _repeated(case: Case, repeats: int) -> Outcome:
+    """Carry out a case's repeats, whether or not one fails."""
+    measured: list[Measured] = []
+    failures, loads = [], []
     for repeat in range(repeats):
         loads.append(os.getloadavg()[0])
         print(f"{case.name}: repeat {repeat + 1} of {repeats}, load {loads[-1]:.2f}", file=sys.stderr)
         try:
-            readings.append(case.measure(repeat))
+            measured.append(case.measure(repeat))
         except TestbedError as error:
+            failures.append(str(error))
             print(f"{case.name}: repeat {repeat + 1} failed: {error}", file=sys.stderr)
-    return readings, loads
+    return Outcome(tuple(measured), tuple(failures), tuple(loads))
 
 
 def _arguments(arguments: Sequence[str] | None, names: Sequence[str]) -> argparse.Namespace:

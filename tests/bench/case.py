@@ -11,6 +11,14 @@ Readings = Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
+class Measured:
+    """What a repeat brought: its readings, and the datapath type of the cluster ("" without one)."""
+
+    readings: Readings
+    datapath_type: str
+
+
+@dataclass(frozen=True, slots=True)
 class Goal:
     """A limit that a figure's median should keep: at most, or, with `is_least`, at least."""
 
@@ -37,15 +45,15 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A benchmark. `measure` carries out one repeat, given its number from 0, and returns its readings.
+    """A benchmark. `measure` carries out one repeat, given its number from 0.
 
-    `measure` may return readings that no figure names; they are written down with unit "".
+    It may return readings that no figure names; they are written down with unit "".
     """
 
     name: str
     title: str
     figures: tuple[Figure, ...]
-    measure: Callable[[int], Readings]
+    measure: Callable[[int], Measured]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from dataclasses import replace
 
-from tests.bench.case import Case, Figure, Goal, Readings
-from tests.bench.sandboxed import Measured, measure
+from tests.bench.case import Case, Figure, Goal, Measured, Readings
+from tests.bench.sandboxed import measure
 
 NODES, PODS = 20, 1000
 MIB_PER_NODE, MIB_PER_POD = 25.0, 0.6
 FEW_SERVICES, MANY_SERVICES = 1000, 5000
+CHANGES = 50
+CONNECTIONS = 400
+PLACES = ("first", "middle", "last")
+NUMBERS_OF_SERVICES = (1, 100, 1000)
 STAGES = (
     "plan",
     "underlay",
@@ -23,126 +27,30 @@ STAGES = (
 )
 
 
-class InSandbox(Protocol):
-    """Carries out a measurement of a case in a sandbox."""
-
-    def __call__(self, case: str, name: str, **numbers: int) -> Readings:
-        """Return its readings."""
+def all_cases() -> tuple[Case, ...]:
+    """Return all cases in the order in which they run."""
+    return (_bring_up(), _pods(), _services(), _probe(), _connect(), _selection())
 
 
-def all_cases(datapaths: dict[str, str]) -> tuple[Case, ...]:
-    """Return all cases in the order in which they run.
-
-    Args:
-        datapaths: filled, while cases run, with the datapath type that each met.
-    """
-
-    def in_sandbox(case: str, name: str, **numbers: int) -> Readings:
-        found: Measured = measure(name, **numbers)
-        if found.datapath_type:
-            datapaths[case] = found.datapath_type
-        return found.readings
-
-    return (
-        Case(
-            "bring-up",
-            f"{PODS} Pods on {NODES} nodes, each with its own Open vSwitch",
-            _bring_up_figures(),
-            lambda _repeat: _with_slopes(
-                in_sandbox("bring-up", "bring-up", nodes=NODES, pods=PODS),
-                in_sandbox("bring-up", "bring-up", nodes=NODES, pods=NODES),
-            ),
-        ),
-        Case(
-            "pods",
-            f"{PODS} Pods alone, against Mininet hosts on {NODES} switches",
-            (
-                Figure("each Pod", "ms", Goal(6)),
-                Figure("each Mininet host", "ms"),
-                Figure("Mininet start, each host", "ms"),
-                Figure("times faster", "x", Goal(3, is_least=True)),
-            ),
-            lambda repeat: _pods_against_mininet(repeat, in_sandbox),
-        ),
-        Case(
-            "services",
-            f"{FEW_SERVICES} Services with 10 endpoints on 10 nodes; {MANY_SERVICES} beside them",
-            _services_figures(),
-            lambda _repeat: in_sandbox(
-                "services", "services", nodes=10, few=FEW_SERVICES, many=MANY_SERVICES, changes=50
-            ),
-        ),
-        Case(
-            "probe",
-            "100 x 100 Pods over 4 nodes, TCP",
-            (
-                Figure("all pairs", "s", Goal(10)),
-                Figure("allowed", "pairs"),
-                Figure("refused", "pairs"),
-                Figure("blocked", "pairs"),
-                Figure("answered by the Pod asked", "pairs"),
-                Figure("with bring-up", "s"),
-            ),
-            lambda _repeat: in_sandbox("probe", "probe", nodes=4, pods=100),
-        ),
-        Case(
-            "connect",
-            "connect time to the first, middle and last of 1, 100 and 1000 Services",
-            tuple(
-                Figure(f"{place} of {services}, p50", "us")
-                for services in (1, 100, 1000)
-                for place in ("first", "middle", "last")
-            ),
-            lambda _repeat: {
-                f"{place} of {services}, p50": value
-                for services in (1, 100, 1000)
-                for place, value in in_sandbox(
-                    "connect", "connect", services=services, connections=400
-                ).items()
-            },
-        ),
-        Case(
-            "selection",
-            "connect time through a group of 10 backends, by selection method",
-            (
-                Figure("dp_hash", "us"),
-                Figure("hash", "us"),
-                Figure("hash / dp_hash", "x"),
-            ),
-            lambda _repeat: in_sandbox("selection", "selection", connections=400),
-        ),
-    )
-
-
-def _bring_up_figures() -> tuple[Figure, ...]:
-    return (
+def _bring_up() -> Case:
+    figures = (
         Figure("total", "s", Goal(25)),
         *(Figure(stage, "s") for stage in STAGES),
         Figure("Pods reached", f"of {PODS}", Goal(PODS, is_least=True)),
         Figure("each Pod", "ms", Goal(6)),
         Figure("memory", "MiB", Goal(NODES * MIB_PER_NODE + PODS * MIB_PER_POD)),
-        Figure("memory per node", "MiB"),
-        Figure("memory per Pod", "MiB"),
+        *(Figure(f"{what} per {whom}", "MiB") for what in ("memory", "PSS") for whom in ("node", "Pod")),
         Figure("PSS of all", "MiB"),
-        Figure("PSS per node", "MiB"),
-        Figure("PSS per Pod", "MiB"),
+        Figure(f"total, {NODES} Pods", "s"),
     )
+    title = f"{PODS} Pods on {NODES} nodes, each with its own Open vSwitch"
+    return Case("bring-up", title, figures, lambda _repeat: _measure_bring_up())
 
 
-def _services_figures() -> tuple[Figure, ...]:
-    return (
-        Figure("snapshot", "s", Goal(1)),
-        Figure("snapshot, in the controller", "s"),
-        Figure("entries", ""),
-        Figure("node programs", "s"),
-        Figure("few: median", "ms", Goal(20)),
-        Figure("few: p99", "ms", Goal(20)),
-        Figure("many: median", "ms"),
-        Figure("many: p99", "ms"),
-        Figure("ratio", "x", Goal(1.5)),
-        Figure("few to many", "s"),
-        Figure("many to few", "s"),
-    )
+def _measure_bring_up() -> Measured:
+    large = measure("bring-up", nodes=NODES, pods=PODS)
+    small = measure("bring-up", nodes=NODES, pods=NODES)
+    return replace(large, readings=_with_slopes(large.readings, small.readings))
 
 
 def _with_slopes(large: Readings, small: Readings) -> Readings:
@@ -160,18 +68,84 @@ def _with_slopes(large: Readings, small: Readings) -> Readings:
     return {**large, **shares, f"total, {NODES} Pods": small["total"]}
 
 
-def _pods_against_mininet(repeat: int, in_sandbox: InSandbox) -> Readings:
+def _pods() -> Case:
+    figures = (
+        Figure("each Pod", "ms", Goal(6)),
+        Figure("each Mininet host", "ms"),
+        Figure("Mininet start, each host", "ms"),
+        Figure("times faster", "x", Goal(3, is_least=True)),
+    )
+    return Case(
+        "pods", f"{PODS} Pods alone, against Mininet hosts on {NODES} switches", figures, _measure_pods
+    )
+
+
+def _measure_pods(repeat: int) -> Measured:
     """Measure both; who comes first changes from repeat to repeat."""
     sizes = {
         "pods-alone": {"nodes": NODES, "pods": PODS},
         "mininet-hosts": {"switches": NODES, "hosts": PODS // NODES},
     }
-    order = sorted(sizes, reverse=repeat % 2 == 0)
-    found = {name: in_sandbox("pods", name, **sizes[name]) for name in order}
-    pods, hosts = found["pods-alone"], found["mininet-hosts"]
-    return {
+    found = {name: measure(name, **sizes[name]) for name in sorted(sizes, reverse=repeat % 2 == 0)}
+    pods, hosts = found["pods-alone"].readings, found["mininet-hosts"].readings
+    readings = {
         "each Pod": pods["each"],
         "each Mininet host": hosts["each"],
         "Mininet start, each host": hosts["start each"],
         "times faster": hosts["each"] / pods["each"],
     }
+    return Measured(readings, "")
+
+
+def _services() -> Case:
+    figures = (
+        Figure("snapshot", "s", Goal(1)),
+        Figure("snapshot, in the controller", "s"),
+        Figure("entries", ""),
+        Figure("node programs", "s"),
+        Figure("few: median", "ms", Goal(20)),
+        Figure("few: p99", "ms", Goal(20)),
+        Figure("many: median", "ms"),
+        Figure("many: p99", "ms"),
+        Figure("ratio", "x", Goal(1.5)),
+        Figure("few to many", "s"),
+        Figure("many to few", "s"),
+    )
+    title = f"{FEW_SERVICES} (few) and {MANY_SERVICES} (many) Services with 10 endpoints on 10 nodes"
+    sizes = {"nodes": 10, "few": FEW_SERVICES, "many": MANY_SERVICES, "changes": CHANGES}
+    return Case("services", title, figures, lambda _repeat: measure("services", **sizes))
+
+
+def _probe() -> Case:
+    counted = ("allowed", "refused", "blocked", "answered by the Pod asked")
+    figures = (
+        Figure("all pairs", "s", Goal(10)),
+        *(Figure(name, "pairs") for name in counted),
+        Figure("with bring-up", "s"),
+    )
+    title = "100 x 100 Pods over 4 nodes, TCP"
+    return Case("probe", title, figures, lambda _repeat: measure("probe", nodes=4, pods=100))
+
+
+def _connect() -> Case:
+    figures = tuple(
+        Figure(f"{place} of {count}, p50", "us") for count in NUMBERS_OF_SERVICES for place in PLACES
+    )
+    title = "connect time to the first, middle and last of 1, 100 and 1000 Services"
+    return Case("connect", title, figures, lambda _repeat: _measure_connect())
+
+
+def _measure_connect() -> Measured:
+    found = {
+        count: measure("connect", services=count, connections=CONNECTIONS) for count in NUMBERS_OF_SERVICES
+    }
+    readings = {
+        f"{place} of {count}, p50": each.readings[place] for count, each in found.items() for place in PLACES
+    }
+    return Measured(readings, found[NUMBERS_OF_SERVICES[0]].datapath_type)
+
+
+def _selection() -> Case:
+    figures = (Figure("dp_hash", "us"), Figure("hash", "us"), Figure("hash / dp_hash", "x"))
+    title = "connect time through a group of 10 backends, by selection method"
+    return Case("selection", title, figures, lambda _repeat: measure("selection", connections=CONNECTIONS))

@@ -19,8 +19,8 @@ from tests.bench.generated import deployment, plan
 def measure_pods(nodes: int, pods: int) -> tuple[dict[str, float], str]:
     """Create the Pods of a cluster in bare node namespaces: no switch, no daemon."""
     intent = plan(nodes, [deployment("web", pods)]).intent
-    for node in intent.nodes:
-        namespaces.create(node, has_ipv6=False)
+    for name in intent.nodes:
+        namespaces.create(name, has_ipv6=False)
     began = monotonic()
     for name, node in intent.nodes.items():
         mine = [thing for thing in intent.local[name].values() if isinstance(thing, PodAttachment)]

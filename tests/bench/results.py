@@ -8,51 +8,59 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from testbed.records.provenance import collect_provenance
-from tests.bench.case import Case, Readings, Summary, summarise
+from tests.bench.case import Case, Measured, Summary, summarise
 
 Json = dict[str, Any]  # a JSON object of our own making
 SCHEMA = 1
 _COLUMNS = ("case", "figure", "unit", "median [min, max]", "goal", "verdict")
 
 
-def machine_facts(datapath_type: str) -> Json:
-    """Return what the numbers were measured on; `datapath_type` is "" for a case without Open vSwitch."""
+def machine_facts() -> Json:
+    """Return what the numbers are measured on."""
     facts = collect_provenance("this kernel", {}, offloads={})
     return {
         "kernel": facts.kernel,
         "processor": facts.processor,
         "processors": facts.processors,
         "memory_mib": facts.memory_mib,
-        "datapath_type": datapath_type,
         "git_commit": facts.git_commit,
         "programs": {name: facts.programs[name] for name in ("ip", "ovs-vswitchd")},
         "packages": {name: facts.packages[name] for name in ("eventlet", "mininet", "ryu")},
     }
 
 
-def record(case: Case, repeats: Sequence[Readings], machine: Json, loads: Sequence[float]) -> Json:
-    """Return what is written down about a case.
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a case's repeats: what each that went well brought, and why each other did not.
 
-    Args:
-        case: what was measured.
-        repeats: the readings of each repeat.
-        machine: what `machine_facts` returns.
-        loads: the load average over one minute before each repeat.
+    `loads` is the load average over one minute before each repeat.
     """
+
+    measured: tuple[Measured, ...]
+    failures: tuple[str, ...]
+    loads: tuple[float, ...]
+
+
+def record(case: Case, outcome: Outcome, machine: Json) -> Json:
+    """Return what is written down about a case; `machine` is what `machine_facts` returns."""
+    readings = [each.readings for each in outcome.measured]
+    datapaths = sorted({each.datapath_type for each in outcome.measured} - {""})
     return {
         "schema": SCHEMA,
         "name": case.name,
         "title": case.title,
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine,
-        "repeats": len(repeats),
-        "load_before": [round(load, 2) for load in loads],
-        "figures": [_figure(summary) for summary in summarise(case, repeats)],
+        "machine": {**machine, "datapath_type": ", ".join(datapaths)},
+        "repeats": len(outcome.loads),
+        "load_before": [round(load, 2) for load in outcome.loads],
+        "failures": list(outcome.failures),
+        "figures": [_figure(summary) for summary in summarise(case, readings)],
     }
 
 
@@ -96,8 +104,11 @@ def write_table(folder: Path, names: Sequence[str]) -> None:
     files = [folder / f"{name}.json" for name in names]
     results = [json.loads(file.read_text()) for file in files if file.exists()]
     rows = table(results)
-    lines = ["# Results of `make bench`", "", *_machines(results), ""]
-    lines += [_markdown(rows[0]), _markdown(("---",) * len(rows[0])), *map(_markdown, rows[1:])]
+    lines = ["# Results of `make bench`", "", *_machines(results)]
+    lines += [
+        f"- {result['name']}, a repeat failed: {why}" for result in results for why in result["failures"]
+    ]
+    lines += ["", _markdown(rows[0]), _markdown(("---",) * len(rows[0])), *map(_markdown, rows[1:])]
     staged = folder / f".table.md.partial-{os.getpid()}"
     staged.write_text("\n".join(lines) + "\n")
     staged.replace(folder / "table.md")

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from testbed.emulation.sandbox import run_in_sandbox
 from testbed.errors import RunFailed
+from tests.bench.case import Measured
 
 INSIDE = "tests.bench.inside"
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """What came back: numbers by name, and the datapath type of the cluster ("" without one)."""
-
-    readings: Mapping[str, float]
-    datapath_type: str
 
 
 def measure(name: str, **numbers: int) -> Measured:

@@ -1,4 +1,4 @@
-"""Every topology with every encapsulation: what Kubernetes' network model says comes true on the live cluster."""
+"""Topologies and encapsulations: what Kubernetes' network model says comes true on the live cluster."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 def questions(state: ClusterState) -> list[Attempt]:
-    """Every Pod to every Pod and Service on every port and on one that it has not, and to addresses nobody has."""
+    """Every Pod to every Pod and Service, on each port and one it has not, and to nobody's addresses."""
     asked = []
     for source in sorted(state.pods):
         for target, address, protocol, port in aims(state):
@@ -204,7 +204,8 @@ def test_the_wire_carries_what_was_asked_for(cluster: Cluster) -> None:
 
 
 def innermost(frame: dict[str, Any]) -> dict[str, Any]:
-    return frame.get("inner", frame)
+    inner: dict[str, Any] = frame.get("inner", frame)
+    return inner
 
 
 def test_flows_between_leaves_use_both_spines(cluster: Cluster) -> None:

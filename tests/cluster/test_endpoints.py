@@ -28,7 +28,7 @@ def findings(tmp_path_factory: pytest.TempPathFactory) -> Findings:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[0].split('/')[1]}-{case[1]}")
 def test_connections_spread_evenly(case: tuple[str, str], findings: Findings) -> None:
-    service, protocol = case
+    service, _ = case
     answered = findings["spread"][list(CASES).index(case)]
     endpoints = [f"{service}-{number}" for number in range(ENDPOINT_COUNT[service])]
     assert sorted(answered) == endpoints
@@ -40,8 +40,8 @@ def test_connections_spread_evenly(case: tuple[str, str], findings: Findings) ->
 def probability_of_even(counts: list[int]) -> float:
     """How likely counts at least as uneven are, were every share within one slot of the even one.
 
-    Pearson's statistic follows the non-central chi-square distribution when true shares p differ from the even
-    one, e: its non-centrality is n * sum((p - e)**2 / e). The worst that one slot allows is |p - e| = 1/256.
+    Pearson's statistic follows the non-central chi-square distribution when true shares p differ from the
+    even one, e: its non-centrality is n * sum((p - e)**2 / e). One slot allows |p - e| = 1/256 at most.
     """
     total, kinds = sum(counts), len(counts)
     even = total / kinds

@@ -1,4 +1,4 @@
-"""What goes wrong ends with one clear message and the right exit code, and leaves neither results nor anything else."""
+"""What goes wrong ends with one clear message and the right exit code, and leaves nothing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-
 from command_line import (
     INPUTS,
     QUICKSTART,
@@ -22,18 +21,25 @@ from command_line import (
     programs_without,
     until,
 )
+
 from testbed.runner.preflight import machine_capabilities
 
 BRIEF = INPUTS / "brief.yaml"
 PAIR = INPUTS / "pair.yaml"
-_ON_A_SMALL_DISK = 'mount -t tmpfs -o size="$1" tmpfs "$2" && shift 2 && exec "$@"'
-_DISK_BYTES = 48 << 10
+_ON_A_SMALL_DISK = """
+mount -t tmpfs -o size="$1" tmpfs "$0" || exit
+shift
+"$@"
+status=$?
+ls -A "$0" >&2
+exit $status
+"""
 
 
-def no_room_prefix(folder: Path) -> list[str]:
-    """Run what follows in a mount namespace where a folder is a disk of 48 KiB."""
+def on_a_small_disk(folder: Path, room_kib: int) -> list[str]:
+    """Run what follows where a folder is a small disk; standard error ends with what is then left on it."""
     space = ["unshare", "--mount", "--propagation", "private"]
-    return [*space, "sh", "-c", _ON_A_SMALL_DISK, "sh", str(_DISK_BYTES), str(folder)]
+    return [*space, "sh", "-c", _ON_A_SMALL_DISK, str(folder), f"{room_kib}k"]
 
 
 def refused(done: subprocess.CompletedProcess[str], out: Path) -> str:
@@ -149,7 +155,7 @@ class TestRefusedBeforeAnythingStarts:
         assert "/dev/net/tun" in message
 
     def test_the_kernel_cannot_delay(self, tmp_path: Path) -> None:
-        arguments = ["probe", "-f", PAIR, "--cluster", INPUTS / "delayed.yaml", "--json"]
+        arguments: list[str | Path] = ["probe", "-f", PAIR, "--cluster", INPUTS / "delayed.yaml", "--json"]
         if machine_capabilities()["netem"]:
             assert call(arguments, tmp_path).returncode == 0
             return
@@ -158,21 +164,15 @@ class TestRefusedBeforeAnythingStarts:
         assert "delay of fabricLink" in message
 
 
-class TestNoRoom:
-    def test_a_full_disk(self, tmp_path: Path) -> None:
-        disk = tmp_path / "disk"
-        disk.mkdir()
-        done = call(["run", BRIEF, "--out", disk / "out"], tmp_path, prefix=no_room_prefix(disk))
-        assert done.returncode == 4, done.stderr
-        assert is_one_message(done.stderr)
-        assert "no room" in done.stderr
-        assert "MiB are free" in done.stderr
-        assert done.stdout == ""
-
-    def test_nothing_half_written_is_left_on_it(self, tmp_path: Path) -> None:
-        disk = tmp_path / "disk"
-        disk.mkdir()
-        listing = ["sh", "-c", '"$@"; ls -A "$0" >&2', str(disk)]
-        prefix = [*no_room_prefix(disk), *listing]
-        done = call(["run", BRIEF, "--out", disk / "out"], tmp_path, prefix=prefix)
-        assert done.stderr.splitlines()[-1].startswith("testbed: ")  # and no name of a file after it
+@pytest.mark.parametrize("room_kib", [8, 48], ids=["for the samples", "for the figures"])
+def test_a_full_disk(room_kib: int, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    done = call(["run", BRIEF, "--out", disk / "out"], tmp_path, prefix=on_a_small_disk(disk, room_kib))
+    assert done.returncode == 4, done.stderr
+    assert is_one_message(done.stderr), done.stderr
+    message, *left = done.stderr[done.stderr.index("testbed: ") :].splitlines()
+    assert "the disk has no room for it" in message
+    assert "MiB are free" in message
+    assert left == [], "a half-written result is left"
+    assert done.stdout == ""

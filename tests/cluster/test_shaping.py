@@ -1,4 +1,4 @@
-"""Links shaped as asked for: bandwidth, queue and loss, measured by tools of others; delay in test_refusals."""
+"""Links shaped as asked for: bandwidth, queue and loss, by tools of others. Delay: see test_faults."""
 
 from __future__ import annotations
 
@@ -47,7 +47,9 @@ def test_the_queue_and_the_rate_are_visible(slow: Findings) -> None:
 
 def test_loss(lossy: Findings) -> None:
     printed = lossy["loss"]["stdout"]
-    sent, received = map(int, re.search(r"(\d+) packets transmitted, (\d+) received", printed).groups())
+    counts = re.search(r"(\d+) packets transmitted, (\d+) received", printed)
+    assert counts is not None, lossy["loss"]
+    sent, received = map(int, counts.groups())
     assert sent == PINGS
     arrives = (1 - LOSS) ** 2  # there and back, each on its own
     assert binom.ppf(1e-6, PINGS, arrives) <= received <= binom.isf(1e-6, PINGS, arrives)

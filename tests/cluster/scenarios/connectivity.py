@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from scenarios.frames import Sniffer, parse_frame
-from scenarios.stage import main, namespace_of, tried
+from scenarios.stage import Scenario, main, namespace_of, tried
 
 from testbed.dataplanes.program import OvsPort, ProgramObject
 from testbed.dataplanes.registry import network_plugin
@@ -45,7 +45,7 @@ def apply_again(cluster: EmulatedCluster, _given: object) -> Json:
 
 
 def apply_to_damage(cluster: EmulatedCluster, _given: object) -> Json:
-    """Take a route, an address and a port away on every node; return what is held before, damaged and after."""
+    """Take a route, an address and a port from every node; return what is held before, damaged and after."""
     before = {name: _held(cluster, name, is_counting=False) for name in cluster.switches}
     for name, node in cluster.intent.nodes.items():
         route = next(line for line in before[name]["routes"] if line.startswith(str(node.service_cidrs[0])))
@@ -191,7 +191,7 @@ def _sent(namespace: str, interfaces: Sequence[str]) -> dict[str, int]:
     return {name: counts[name] for name in interfaces}
 
 
-SCENARIOS = {
+SCENARIOS: dict[str, Scenario] = {
     "ask": ask,
     "differences": differences,
     "apply_again": apply_again,

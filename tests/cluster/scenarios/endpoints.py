@@ -1,4 +1,4 @@
-"""Scenarios of Services: how connections spread over endpoints, and what a change of endpoints does to them."""
+"""Scenarios of Services: how connections spread over endpoints, and what a change of these does to them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from scenarios.stage import main, namespace_of
+from scenarios.stage import Scenario, main, namespace_of
 
 from controllers.pipeline.tables import owner_cookie
 from testbed.cluster.changes import Change, set_pod_ready
@@ -51,7 +51,7 @@ def spread(cluster: EmulatedCluster, given: Sequence[tuple[str, str, int, int]])
 def _answers(
     cluster: EmulatedCluster, service: str, protocol: str, connections: int, first: int
 ) -> dict[str, int]:
-    """Open connections one after the other, each from a source port of its own; return who answered how often."""
+    """Open connections one after the other, each from its own source port; return who answered how often."""
     address = str(cluster.state.services[service].cluster_ips[0])
     with entered(namespace_of(CLIENT)):
         answered = Counter(_ask(protocol, (address, 80), first + number) for number in range(connections))
@@ -126,7 +126,7 @@ class Course:
 
 
 def changes(cluster: EmulatedCluster, _given: object) -> Json:
-    """Hold connections open, then take endpoints out and in; return what each step left, and others' flows."""
+    """Hold connections open while endpoints go and come; return what each step left, and others' flows."""
     _touch_others(cluster)
     flows_before = {node: _flows_of(cluster, node, OTHERS) for node in cluster.switches}
     address = str(cluster.state.services[APP].cluster_ips[0])
@@ -199,8 +199,8 @@ def _hand_over(cluster: EmulatedCluster, change: Change) -> int:
 def _await_revalidation(cluster: EmulatedCluster, node: str) -> None:
     """Wait until a node's switch forwards nothing by what it had cached before a change.
 
-    A barrier speaks for the flow tables; the datapath's cache follows within milliseconds. A revalidation that
-    was under way may have missed the change, so the second one counts.
+    A barrier speaks for the flow tables; the datapath's cache follows within milliseconds. A revalidation
+    that was under way may have missed the change, so the second one counts.
     """
     for _ in range(2):
         cluster.switches[node].appctl("revalidator/wait")
@@ -219,7 +219,7 @@ def _touch_others(cluster: EmulatedCluster) -> None:
 
 
 def _flows_of(cluster: EmulatedCluster, node: str, services: Sequence[str]) -> list[Json]:
-    """Return the flows and group of Services on a node with the statistics that Open vSwitch keeps of them."""
+    """Return the flows of Services on a node with the statistics that Open vSwitch keeps of them."""
     cookies = {owner_cookie(f"Service/{name}") for name in services}
     switch = f"unix:{cluster.switches[node].folder}/br-int.mgmt"
     found = []
@@ -241,7 +241,12 @@ def _differences(cluster: EmulatedCluster) -> Json:
     return dict(cluster.controller.differences())
 
 
-SCENARIOS = {"spread": spread, "changes": changes, "one_change": one_change, "fixed_port": fixed_port}
+SCENARIOS: dict[str, Scenario] = {
+    "spread": spread,
+    "changes": changes,
+    "one_change": one_change,
+    "fixed_port": fixed_port,
+}
 
 if __name__ == "__main__":
     main(SCENARIOS)

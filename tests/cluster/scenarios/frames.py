@@ -8,7 +8,7 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from ipaddress import IPv4Address
 from time import monotonic
 from typing import Any
@@ -26,7 +26,7 @@ _BUFFER_BYTES = 8 << 20
 
 
 class Sniffer:
-    """Captures every frame of an interface from when the context begins. `namespace` "" is the sandbox's own."""
+    """Captures every frame of an interface from its making on. `namespace` "" is the sandbox's own."""
 
     def __init__(self, namespace: str, interface: str) -> None:
         with entered(namespace) if namespace else nullcontext():
@@ -66,7 +66,7 @@ class Sniffer:
 
 
 def parse_frame(frame: bytes) -> dict[str, Any]:
-    """Return what a frame says: type, addresses, ports, total length; and, of a tunnel, key and inner frame."""
+    """Return what a frame says: type, addresses, ports, length; and, of a tunnel, key and inner frame."""
     (ethertype,) = struct.unpack_from("!H", frame, 12)
     said: dict[str, Any] = {
         "type": ethertype,
@@ -144,14 +144,7 @@ def mac_text(octets: bytes) -> str:
 
 def _checksum(head: bytes) -> int:
     """Return the Internet checksum (RFC 1071)."""
-    total = sum(struct.unpack(f"!{len(head) // 2}H", head))
+    total: int = sum(struct.unpack(f"!{len(head) // 2}H", head))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF
-
-
-@contextmanager
-def on_wire_of(namespace: str) -> Iterator[Sniffer]:
-    """Open a Pod's eth0 for raw frames."""
-    with Sniffer(namespace, "eth0") as sniffer:
-        yield sniffer

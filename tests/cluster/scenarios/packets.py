@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from scenarios.frames import Sniffer, arp_reply, arp_request, ethernet, udp_frame
-from scenarios.stage import main, namespace_of, tried
+from scenarios.stage import Scenario, main, namespace_of, tried
 
 from testbed.emulation.cluster import EmulatedCluster
 from testbed.emulation.namespaces import entered
@@ -59,8 +59,8 @@ def spoofing(cluster: EmulatedCluster, targets: Sequence[str]) -> dict[str, list
 def _arrived(there: Sniffer, expected: Sequence[bytes]) -> list[str]:
     """Return what arrives until an honest datagram does.
 
-    The switch may take packets out of turn within one batch, but not across batches: a second honest datagram,
-    sent when the first has arrived, comes after all that was sent before.
+    The switch may take packets out of turn within one batch, but not across batches: a second honest
+    datagram, sent when the first has arrived, comes after all that was sent before.
     """
     seen: list[str] = []
     for frame in there.until(_ARRIVAL_S):
@@ -83,7 +83,7 @@ def arp(cluster: EmulatedCluster, given: Sequence[tuple[str, str, str]]) -> list
     for sender_mac, sender, target in given:
         with Sniffer(namespace_of(SENDER), "eth0") as wire:
             wire.send(arp_request(sender_mac or mac, sender or address, target or address))
-            replies = []
+            replies: list[list[str]] = []
             # The answer to a question that must have one ends the wait for those that must not; twice, as
             # the switch may take packets out of turn within one batch.
             for _ in range(2):
@@ -97,7 +97,7 @@ _MARKER = "203.0.113.77"
 
 
 def _replies(wire: Sniffer) -> list[list[str]]:
-    replies = []
+    replies: list[list[str]] = []
     for frame in wire.until(_ARRIVAL_S):
         reply = arp_reply(frame)
         if reply is not None and reply[0] == _MARKER:
@@ -164,7 +164,7 @@ def _identity(cluster: EmulatedCluster, pod: str) -> tuple[str, str]:
     return str(address), pod_mac(address)
 
 
-SCENARIOS = {"spoofing": spoofing, "arp": arp, "fragments": fragments, "ping": ping}
+SCENARIOS: dict[str, Scenario] = {"spoofing": spoofing, "arp": arp, "fragments": fragments, "ping": ping}
 
 if __name__ == "__main__":
     main(SCENARIOS)

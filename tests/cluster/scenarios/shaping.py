@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from scenarios.stage import main, namespace_of, poll_until, tried
+from scenarios.stage import Scenario, main, namespace_of, poll_until, tried
 
 from testbed.cluster.underlay import LinkKind
 from testbed.drivers.shell import run
-from testbed.emulation.capabilities import probe_capabilities
 from testbed.emulation.cluster import EmulatedCluster
 from testbed.inet import Protocol
 from testbed.runner.hosts import NamespaceHost
@@ -22,7 +21,7 @@ Json = dict[str, Any]
 
 
 def throughput(cluster: EmulatedCluster, seconds: float) -> float:
-    """Return the bit rate of one TCP stream between two Pods, as the receiver counts it, after a second's start."""
+    """Return the bit rate of a TCP stream between two Pods, as the receiver counts it."""
     with _server(cluster):
         address = str(cluster.state.pods[SERVER].addresses[0])
         argv = ["iperf3", "-c", address, "-p", str(_PORT), "-t", str(seconds), "-O", "1", "-J"]
@@ -39,13 +38,13 @@ def _server(cluster: EmulatedCluster) -> Iterator[None]:
 
 
 def loss(cluster: EmulatedCluster, packets: int) -> Json:
-    """Ping a node from another; return how the tool ended."""
+    """Ping a Pod from another; return how the tool ended."""
     argv = ["ping", "-n", "-q", "-c", str(packets), "-i", "0.003", "-W", "1"]
-    return tried("node1", [*argv, str(cluster.state.nodes["node2"].addresses[0])])
+    return tried(namespace_of(CLIENT), [*argv, str(cluster.state.pods[SERVER].addresses[0])])
 
 
 def queues(cluster: EmulatedCluster, _given: object) -> list[Json]:
-    """Return the queueing disciplines at both ends of every link between switches, and the rates of classes."""
+    """Return queueing disciplines and classes at both ends of every link between switches."""
     ends = [
         end for link in cluster.underlay.links if link.kind is LinkKind.FABRIC for end in (link.a, link.b)
     ]
@@ -58,12 +57,7 @@ def queues(cluster: EmulatedCluster, _given: object) -> list[Json]:
     ]
 
 
-def capabilities(_cluster: EmulatedCluster, _given: object) -> Json:
-    """Return what the kernel can do."""
-    return dict(probe_capabilities())
-
-
-SCENARIOS = {"throughput": throughput, "loss": loss, "queues": queues, "capabilities": capabilities}
+SCENARIOS: dict[str, Scenario] = {"throughput": throughput, "loss": loss, "queues": queues}
 
 if __name__ == "__main__":
     main(SCENARIOS)
