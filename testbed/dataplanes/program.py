@@ -113,6 +113,38 @@ class Sysctl:
         return f"sysctl {self.path}={self.value}"
 
 
+@dataclass(frozen=True, slots=True)
+class PodInterface:
+    """What a Pod's eth0 is given: addresses with prefix lengths, and a gateway of each family.
+
+    With a `gateway_mac` the Pod knows its gateways' MAC for good and asks nobody. The kernel counts
+    neighbours that it has learnt over all namespaces together and refuses more than
+    net.ipv4.neigh.default.gc_thresh3, 1024 by default; permanent ones it does not count.
+    """
+
+    pod: str
+    addresses: tuple[tuple[IPAddress, int], ...]
+    gateways: tuple[IPAddress, ...]
+    gateway_mac: str = ""
+
+    @property
+    def key(self) -> str:
+        return f"pod {self.pod}"
+
+    def text(self) -> str:
+        return f"pod {self.pod}: {'; '.join(self.lines())}"
+
+    def lines(self) -> tuple[str, ...]:
+        """The commands of `ip -batch` that set it up."""
+        lines = ["link set eth0 up"]
+        lines += [f"addr add {address}/{length} dev eth0" for address, length in self.addresses]
+        for gateway in self.gateways:
+            if self.gateway_mac:
+                lines.append(f"neigh add {gateway} lladdr {self.gateway_mac} dev eth0 nud permanent")
+            lines.append(f"route add default via {gateway} dev eth0 onlink")
+        return tuple(lines)
+
+
 # --- Open vSwitch ------------------------------------------------------------------------------------------
 
 

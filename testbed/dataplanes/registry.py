@@ -6,14 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from testbed.dataplanes.network import none, ovs
-from testbed.dataplanes.program import NodeProgram
+from testbed.dataplanes.program import NodeProgram, PodInterface
 from testbed.errors import UsageError
-from testbed.intent import NodeIntent
+from testbed.intent import NodeIdentity, NodeIntent, PodAttachment
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkPlugin:
-    """A network plugin: a pure function, and the mechanisms whose drivers carry its programs out.
+    """A network plugin: pure functions, and the mechanisms whose drivers carry its programs out.
 
     Mechanisms: "iproute" (links, addresses, routes, neighbours, sysctls), "openvswitch" (a daemon pair a
     node, bridges and ports), "openflow" (the controller).
@@ -23,10 +23,13 @@ class NetworkPlugin:
     encapsulations: tuple[str, ...]
     mechanisms: tuple[str, ...]
     render: Callable[[NodeIntent], NodeProgram]
+    pod_interface: Callable[[NodeIdentity, PodAttachment], PodInterface]
 
 
 NETWORK_PLUGINS = {
-    module.NAME: NetworkPlugin(module.NAME, module.ENCAPSULATIONS, module.MECHANISMS, module.render)
+    module.NAME: NetworkPlugin(
+        module.NAME, module.ENCAPSULATIONS, module.MECHANISMS, module.render, module.pod_interface
+    )
     for module in (ovs, none)
 }
 

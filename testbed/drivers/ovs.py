@@ -80,9 +80,14 @@ def remove_ports(instance: OvsInstance, ports: Iterable[OvsPort]) -> None:
 
 def observe(instance: OvsInstance) -> set[str]:
     """Return the keys of the bridges and ports that are up (ports with an OpenFlow number)."""
-    bridges = _table(instance, "Bridge", ("name", "ports"))
-    ports = {row["_uuid"]: row for row in _table(instance, "Port", ("_uuid", "name", "interfaces"))}
-    numbers = {row["name"]: row["ofport"] for row in _table(instance, "Interface", ("name", "ofport"))}
+    bridges, port_rows, interfaces = _tables(
+        instance,
+        ("Bridge", "name,ports"),
+        ("Port", "_uuid,name,interfaces"),
+        ("Interface", "name,ofport"),
+    )
+    ports = {row["_uuid"]: row for row in port_rows}
+    numbers = {row["name"]: row["ofport"] for row in interfaces}
     keys = set()
     for bridge in bridges:
         keys.add(f"bridge {bridge['name']}")
@@ -132,12 +137,18 @@ def _add_port(port: OvsPort) -> list[str]:
     return ["add-port", port.bridge, port.name, "--", "set", "interface", port.name, *settings]
 
 
-def _table(instance: OvsInstance, table: str, columns: Sequence[str]) -> list[dict[str, Any]]:
-    text = instance.vsctl(["--format=json", f"--columns={','.join(columns)}", "list", table])
-    answer = json.loads(text)
+def _tables(instance: OvsInstance, *tables: tuple[str, str]) -> list[list[dict[str, Any]]]:
+    """Return the rows of tables, given as (name, columns), in one call: a JSON object a line."""
+    arguments = ["--format=json"]
+    for name, columns in tables:
+        arguments += ["--", f"--columns={columns}", "list", name]
+    answers = [json.loads(line) for line in instance.vsctl(arguments).splitlines()]
     return [
-        {head: _plain(value) for head, value in zip(answer["headings"], row, strict=True)}
-        for row in answer["data"]
+        [
+            {head: _plain(value) for head, value in zip(answer["headings"], row, strict=True)}
+            for row in answer["data"]
+        ]
+        for answer in answers
     ]
 
 

@@ -7,8 +7,9 @@ a time.
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
+from testbed.dataplanes.program import PodInterface
 from testbed.drivers import iproute
 from testbed.emulation import namespaces
 from testbed.emulation.namespaces import pod_namespace
@@ -19,12 +20,19 @@ _AT_ONCE = 4
 _ALTNAME_BYTES_MAX = 127
 
 
-def create_pods(node: NodeIdentity, pods: Sequence[PodAttachment], *, needs_checksums: bool) -> None:
+def create_pods(
+    node: NodeIdentity,
+    pods: Sequence[PodAttachment],
+    interface_of: Callable[[NodeIdentity, PodAttachment], PodInterface],
+    *,
+    needs_checksums: bool,
+) -> None:
     """Create the Pods of a node, their interfaces up, addressed and routed.
 
     Args:
         node: the node, whose network namespace has its name.
         pods: what to create.
+        interface_of: the network plugin's answer to what a Pod's eth0 is given.
         needs_checksums: whether Pods must compute checksums themselves (user-space datapath).
 
     Raises:
@@ -37,7 +45,7 @@ def create_pods(node: NodeIdentity, pods: Sequence[PodAttachment], *, needs_chec
     for pod in pods:
         if len(started) >= _AT_ONCE:
             _finish(*started.pop(0))
-        started.append((pod, _start_inside(node, pod, needs_checksums=needs_checksums)))
+        started.append((pod, _start_inside(pod, interface_of(node, pod), needs_checksums=needs_checksums)))
     for each in started:
         _finish(*each)
 
@@ -62,11 +70,9 @@ def _outside(node: NodeIdentity, pod: PodAttachment) -> tuple[str, ...]:
     )
 
 
-def _start_inside(node: NodeIdentity, pod: PodAttachment, *, needs_checksums: bool) -> subprocess.Popen[str]:
-    lines = ["link set eth0 up"]
-    for address, network, gateway in zip(pod.addresses, node.pod_cidrs, node.gateway_addresses, strict=True):
-        lines.append(f"addr add {address}/{network.prefixlen} dev eth0")
-        lines.append(f"route add default via {gateway}")
+def _start_inside(
+    pod: PodAttachment, interface: PodInterface, *, needs_checksums: bool
+) -> subprocess.Popen[str]:
     with namespaces.entered(pod_namespace(pod.namespace, pod.name)):
         if needs_checksums:
             namespaces.disable_transmit_checksum_offload("eth0")
@@ -78,7 +84,7 @@ def _start_inside(node: NodeIdentity, pod: PodAttachment, *, needs_checksums: bo
             text=True,
         )
     if process.stdin is not None:
-        process.stdin.write("\n".join(lines) + "\n")
+        process.stdin.write("\n".join(interface.lines()) + "\n")
         process.stdin.close()
     return process
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from testbed.dataplanes.program import NodeProgram
-from testbed.intent import NodeIntent
+from testbed.dataplanes.program import NodeProgram, PodInterface
+from testbed.intent import NodeIdentity, NodeIntent, PodAttachment
 
 NAME = "none"
 ENCAPSULATIONS = ("none",)
 MECHANISMS: tuple[str, ...] = ()
+
+
+def pod_interface(node: NodeIdentity, pod: PodAttachment) -> PodInterface:
+    """Return an interface without an address; no Pod is ever given one, as all stay Pending."""
+    del node
+    return PodInterface(f"{pod.namespace}/{pod.name}", (), ())
 
 
 def render(intent: NodeIntent) -> NodeProgram:

@@ -17,6 +17,7 @@ from controllers.pipeline.tables import (
     UPLINK_BRIDGE,
     UPLINK_PATCH_PORT,
     UPLINK_PORT,
+    VIRTUAL_ROUTER_MAC,
     datapath_id,
     pod_port,
 )
@@ -26,6 +27,7 @@ from testbed.dataplanes.program import (
     NodeProgram,
     OvsBridge,
     OvsPort,
+    PodInterface,
     ProgramObject,
     Route,
 )
@@ -51,10 +53,24 @@ def render(intent: NodeIntent) -> NodeProgram:
 
 def render_object(node: NodeIdentity, thing: IntentObject) -> tuple[ProgramObject, ...]:
     """Return the objects of one owner on a node."""
-    port: tuple[ProgramObject, ...] = ()
+    attachment: tuple[ProgramObject, ...] = ()
     if isinstance(thing, PodAttachment):
-        port = (OvsPort(INTEGRATION_BRIDGE, thing.interface, pod_port(thing.port)),)
-    return (*port, *render_local(node, thing))
+        port = OvsPort(INTEGRATION_BRIDGE, thing.interface, pod_port(thing.port))
+        attachment = (pod_interface(node, thing), port)
+    return (*attachment, *render_local(node, thing))
+
+
+def pod_interface(node: NodeIdentity, pod: PodAttachment) -> PodInterface:
+    """Return what a Pod's eth0 is given: host addresses, and the virtual router as its only neighbour.
+
+    AWS's VPC CNI and Cilium do the same. The pipeline answers ARP for whoever asks all the same.
+    """
+    return PodInterface(
+        pod=f"{pod.namespace}/{pod.name}",
+        addresses=tuple((address, address.max_prefixlen) for address in pod.addresses),
+        gateways=node.gateway_addresses,
+        gateway_mac=VIRTUAL_ROUTER_MAC,
+    )
 
 
 def _bridges(node: NodeIdentity) -> tuple[OvsBridge, ...]:
