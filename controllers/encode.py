@@ -10,6 +10,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
+from ipaddress import ip_address
 from typing import Any
 
 import controllers.ryu_compat  # noqa: F401 - must come before Ryu
@@ -142,7 +144,43 @@ def _output_register(action: program.OutputRegister) -> Encoded:
     return parser.NXActionOutputReg(ofs_nbits=_bits(0, 16), src=action.register, max_len=0)
 
 
+class CopiedAction:
+    """An action that is serialised already, in the shape in which Ryu takes actions."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.len = len(data)
+
+    def serialize(self, buffer: bytearray, offset: int) -> None:
+        """Write the action at an offset: the end of what is written, or a little further on."""
+        buffer += bytes(max(0, offset - len(buffer)))  # Ryu packs a bucket's header after its actions
+        buffer[offset:] = self._data
+
+
 def _track(action: program.Track) -> Encoded:
+    nat = action.nat
+    if nat is None or nat.address is None or nat.port is None:
+        return _serialisable_track(action)
+    # A Service has one such action a backend. They differ in six octets, so Ryu serialises one of a kind.
+    data, address_at, port_at = _binding(action.zone, action.table, action.is_commit, nat.kind)
+    octets = bytearray(data)
+    octets[address_at : address_at + 4] = nat.address.packed
+    octets[port_at : port_at + 2] = nat.port.to_bytes(2, "big")
+    return CopiedAction(bytes(octets))
+
+
+@cache
+def _binding(zone: int, table: int | None, is_commit: bool, kind: str) -> tuple[bytes, int, int]:
+    """Return a serialised ct(nat(...)), and where in it the address and the port stand."""
+    address, port = ip_address("198.51.100.213"), 0xBEEF
+    action = _serialisable_track(program.Track(zone, table, is_commit, program.Nat(kind, address, port)))
+    buffer = bytearray()
+    action.serialize(buffer, 0)
+    found = bytes(buffer)
+    return found, found.index(address.packed), found.index(port.to_bytes(2, "big"))
+
+
+def _serialisable_track(action: program.Track) -> Encoded:
     return parser.NXActionCT(
         flags=_CT_COMMIT if action.is_commit else 0,
         zone_src="",

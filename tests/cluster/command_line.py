@@ -35,7 +35,6 @@ class Call:
 
     popen: subprocess.Popen[str]
     mark: str
-    folder: Path
     own_namespaces: frozenset[str]
     seen_namespaces: set[str] = field(default_factory=set)
     said: list[str] = field(default_factory=list)
@@ -149,7 +148,7 @@ def calling(
         start_new_session=True,
     )
     try:
-        yield Call(popen, mark, folder, own)
+        yield Call(popen, mark, own)
     finally:
         if popen.poll() is None:
             popen.send_signal(signal.SIGKILL)

@@ -13,8 +13,8 @@ SLOTS = 256
 CASES = {
     ("default/app", "TCP"): (1050, 10_000),
     ("default/app", "UDP"): (1050, 12_000),
-    ("default/many", "TCP"): (1400, 14_000),
-    ("default/many", "UDP"): (1400, 16_000),
+    ("default/many", "TCP"): (1050, 14_000),
+    ("default/many", "UDP"): (1050, 16_000),
 }
 ENDPOINT_COUNT = {"default/app": 3, "default/many": 7}
 

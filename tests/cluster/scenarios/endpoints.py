@@ -30,7 +30,7 @@ HELD = 20
 TRIES = 60
 _FIRST_NEW_PORT = 20_000
 _FIELD = re.compile(r"\b(cookie|duration|n_packets|table)=(?:0x)?([0-9a-f.]+)")
-_ANSWER_S = 5.0
+_ANSWER_S = 10.0
 Json = dict[str, Any]
 
 
