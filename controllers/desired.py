@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from controllers.pipeline.render import Entries, render_local, render_node, render_shared
-from testbed.dataplanes.program import Flow, Group
+from testbed.dataplanes.openflow import Flow, Group
 from testbed.intent import IntentObject, NodeIdentity
 
 NODE_OWNER = "node"

@@ -19,7 +19,7 @@ import controllers.ryu_compat  # noqa: F401 - must come before Ryu
 from ryu.ofproto import ofproto_protocol, ofproto_v1_5
 from ryu.ofproto import ofproto_v1_5_parser as parser
 
-from testbed.dataplanes import program
+from testbed.dataplanes import openflow
 
 SWITCH = ofproto_protocol.ProtocolDesc(version=ofproto_v1_5.OFP_VERSION)
 """Stands in for a datapath while a message is serialised: the bytes depend on the version alone."""
@@ -47,7 +47,7 @@ class Message:
     about: str
 
 
-def encode_flow(flow: program.Flow, xid: int, *, is_removal: bool = False) -> Message:
+def encode_flow(flow: openflow.Flow, xid: int, *, is_removal: bool = False) -> Message:
     """Return the message that adds a flow, or replaces its actions and cookie, or removes it."""
     command = ofproto_v1_5.OFPFC_DELETE_STRICT if is_removal else ofproto_v1_5.OFPFC_ADD
     actions = [] if is_removal else flow.actions
@@ -65,7 +65,7 @@ def encode_flow(flow: program.Flow, xid: int, *, is_removal: bool = False) -> Me
     return _serialised(message, xid, f"{'remove ' if is_removal else ''}{flow.text()}")
 
 
-def encode_group(group: program.Group, xid: int, *, is_new: bool) -> Message:
+def encode_group(group: openflow.Group, xid: int, *, is_new: bool) -> Message:
     """Return the message that adds a group or replaces its buckets."""
     command = ofproto_v1_5.OFPGC_ADD if is_new else ofproto_v1_5.OFPGC_MODIFY
     buckets = [
@@ -92,7 +92,7 @@ def encode_group(group: program.Group, xid: int, *, is_new: bool) -> Message:
     return _serialised(message, xid, f"group {group.group_id} of {group.bridge}")
 
 
-def encode_group_removal(group: program.Group, xid: int) -> Message:
+def encode_group_removal(group: openflow.Group, xid: int) -> Message:
     """Return the message that removes a group (and, by OpenFlow, every flow that still names it)."""
     message = parser.OFPGroupMod(
         SWITCH,
@@ -104,15 +104,15 @@ def encode_group_removal(group: program.Group, xid: int) -> Message:
     return _serialised(message, xid, f"remove group {group.group_id} of {group.bridge}")
 
 
-def encode_match(match: program.Match) -> Encoded:
+def encode_match(match: openflow.Match) -> Encoded:
     """Return a match as Ryu's."""
     return parser.OFPMatch(**dict(match.fields))
 
 
-def encode_instructions(actions: Iterable[program.Action]) -> list[Encoded]:
+def encode_instructions(actions: Iterable[openflow.Action]) -> list[Encoded]:
     """Return instructions: apply the actions, then go to the table that the last of them names."""
-    apply = [encode_action(action) for action in actions if not isinstance(action, program.GotoTable)]
-    tables = [action.table for action in actions if isinstance(action, program.GotoTable)]
+    apply = [encode_action(action) for action in actions if not isinstance(action, openflow.GotoTable)]
+    tables = [action.table for action in actions if isinstance(action, openflow.GotoTable)]
     instructions: list[Encoded] = []
     if apply:
         instructions.append(parser.OFPInstructionActions(ofproto_v1_5.OFPIT_APPLY_ACTIONS, apply))
@@ -120,27 +120,27 @@ def encode_instructions(actions: Iterable[program.Action]) -> list[Encoded]:
     return instructions
 
 
-def encode_action(action: program.Action) -> Encoded:
+def encode_action(action: openflow.Action) -> Encoded:
     """Return an action as Ryu's."""
     return _ENCODERS[type(action)](action)
 
 
-def _set_field(action: program.SetField) -> Encoded:
+def _set_field(action: openflow.SetField) -> Encoded:
     value = action.value if action.mask is None else (action.value, action.mask)
     return parser.OFPActionSetField(**{action.field: value})
 
 
-def _move(action: program.Move) -> Encoded:
+def _move(action: openflow.Move) -> Encoded:
     ends = [parser.OFPOxmId(action.source), parser.OFPOxmId(action.destination)]
     return parser.OFPActionCopyField(action.bits, oxm_ids=ends)
 
 
-def _output(action: program.Output) -> Encoded:
+def _output(action: openflow.Output) -> Encoded:
     port = NAMED_PORTS[action.port] if isinstance(action.port, str) else action.port
     return parser.OFPActionOutput(port, _RST_PREFIX_BYTES)
 
 
-def _output_register(action: program.OutputRegister) -> Encoded:
+def _output_register(action: openflow.OutputRegister) -> Encoded:
     return parser.NXActionOutputReg(ofs_nbits=_bits(0, 16), src=action.register, max_len=0)
 
 
@@ -157,7 +157,7 @@ class CopiedAction:
         buffer[offset:] = self._data
 
 
-def _track(action: program.Track) -> Encoded:
+def _track(action: openflow.Track) -> Encoded:
     nat = action.nat
     if nat is None or nat.address is None or nat.port is None:
         return _serialisable_track(action)
@@ -173,14 +173,14 @@ def _track(action: program.Track) -> Encoded:
 def _binding(zone: int, table: int | None, is_commit: bool, kind: str) -> tuple[bytes, int, int]:
     """Return a serialised ct(nat(...)), and where in it the address and the port stand."""
     address, port = ip_address("198.51.100.213"), 0xBEEF
-    action = _serialisable_track(program.Track(zone, table, is_commit, program.Nat(kind, address, port)))
+    action = _serialisable_track(openflow.Track(zone, table, is_commit, openflow.Nat(kind, address, port)))
     buffer = bytearray()
     action.serialize(buffer, 0)
     found = bytes(buffer)
     return found, found.index(address.packed), found.index(port.to_bytes(2, "big"))
 
 
-def _serialisable_track(action: program.Track) -> Encoded:
+def _serialisable_track(action: openflow.Track) -> Encoded:
     return parser.NXActionCT(
         flags=_CT_COMMIT if action.is_commit else 0,
         zone_src="",
@@ -191,7 +191,7 @@ def _serialisable_track(action: program.Track) -> Encoded:
     )
 
 
-def _nat(nat: program.Nat) -> Encoded:
+def _nat(nat: openflow.Nat) -> Encoded:
     if not nat.kind:
         return parser.NXActionNAT(flags=0)
     flags = _NAT_SOURCE if nat.kind == "src" else _NAT_DESTINATION
@@ -203,13 +203,13 @@ def _bits(first: int, count: int) -> int:
 
 
 _ENCODERS: dict[type, Callable[[Any], Encoded]] = {  # Any: each takes the one type it stands under
-    program.SetField: _set_field,
-    program.Move: _move,
-    program.DecrementTtl: lambda _action: parser.OFPActionDecNwTtl(),
-    program.Output: _output,
-    program.OutputRegister: _output_register,
-    program.SelectGroup: lambda action: parser.OFPActionGroup(action.group_id),
-    program.Track: _track,
+    openflow.SetField: _set_field,
+    openflow.Move: _move,
+    openflow.DecrementTtl: lambda _action: parser.OFPActionDecNwTtl(),
+    openflow.Output: _output,
+    openflow.OutputRegister: _output_register,
+    openflow.SelectGroup: lambda action: parser.OFPActionGroup(action.group_id),
+    openflow.Track: _track,
 }
 
 

@@ -13,7 +13,8 @@ import eventlet.event
 from ryu.ofproto import ofproto_v1_5_parser as parser
 
 from controllers.encode import Message
-from testbed.dataplanes.program import Difference, Flow, Group
+from testbed.dataplanes.openflow import Flow, Group
+from testbed.dataplanes.program import Difference
 
 _BATCH_BYTES = 60_000
 """Messages are handed to the socket in batches of about this size, so that other switches get their turn."""

@@ -22,7 +22,8 @@ from controllers.encode import (
 )
 from controllers.pipeline.tables import BRIDGES, datapath_id
 from controllers.switch import Switch, ordered
-from testbed.dataplanes.program import Difference, Flow, Group, difference
+from testbed.dataplanes.openflow import Flow, Group
+from testbed.dataplanes.program import Difference, difference
 from testbed.intent import IntentObject, NodeIdentity
 
 _INSTALL_TIMEOUT_S = 60.0

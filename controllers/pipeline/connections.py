@@ -23,7 +23,7 @@ from controllers.pipeline.packet import (
     Packet,
     port_field,
 )
-from testbed.dataplanes.program import Nat, Track
+from testbed.dataplanes.openflow import Nat, Track
 from testbed.inet import IP_PROTOCOL_NUMBER, Protocol
 
 Zone = tuple[str, int]

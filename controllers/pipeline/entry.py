@@ -13,7 +13,7 @@ from controllers.pipeline.tables import (
     Table,
     pod_port,
 )
-from testbed.dataplanes.program import Flow, Move, Output, SetField
+from testbed.dataplanes.openflow import Flow, Move, Output, SetField
 from testbed.intent import NodeIdentity, PodAttachment
 
 OFPP_LOCAL = 0xFFFFFFFE

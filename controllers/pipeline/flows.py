@@ -12,7 +12,7 @@ from controllers.pipeline.tables import (
     Table,
     owner_cookie,
 )
-from testbed.dataplanes.program import Action, Flow, GotoTable, MatchValue, SetField, match
+from testbed.dataplanes.openflow import Action, Flow, GotoTable, MatchValue, SetField, match
 
 NODE_OWNER = "node"
 """Owner of the flows that a node has whatever its objects are."""

@@ -25,7 +25,7 @@ from controllers.pipeline.tables import (
     owner_cookie,
     pod_port,
 )
-from testbed.dataplanes.program import (
+from testbed.dataplanes.openflow import (
     Action,
     DecrementTtl,
     Flow,

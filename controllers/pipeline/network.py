@@ -15,7 +15,8 @@ from controllers.pipeline.entry import OFPP_LOCAL
 from controllers.pipeline.packet import Packet, number
 from controllers.pipeline.tables import INTEGRATION_BRIDGE, UPLINK_BRIDGE
 from testbed.cluster.underlay import NodeAttachment, Underlay
-from testbed.dataplanes.program import Flow, Group, MatchValue, NodeProgram, OvsPort
+from testbed.dataplanes.openflow import Flow, Group, MatchValue
+from testbed.dataplanes.program import NodeProgram, OvsPort
 from testbed.errors import UsageError
 from testbed.inet import IPAddress
 from testbed.intent import NodeIdentity

@@ -10,7 +10,7 @@ from controllers.pipeline.entry import node_entry, pod_entry
 from controllers.pipeline.forwarding import node_forwarding, node_uplink, peer_forwarding, pod_forwarding
 from controllers.pipeline.service import node_service, service_entries
 from controllers.pipeline.tracking import node_tracking, pod_hairpin
-from testbed.dataplanes.program import Flow, Group
+from testbed.dataplanes.openflow import Flow, Group
 from testbed.intent import IntentObject, NodeIdentity, PeerNode, PodAttachment, ServiceForward
 
 Entries = tuple[Flow | Group, ...]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from controllers.pipeline.flows import NODE_OWNER, goto, ip_flow
 from controllers.pipeline.tables import INTEGRATION_BRIDGE, MAIN_ZONE, Table
-from testbed.dataplanes.program import (
+from testbed.dataplanes.openflow import (
     Action,
     Bucket,
     Flow,

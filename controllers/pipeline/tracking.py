@@ -22,7 +22,7 @@ from controllers.pipeline.tables import (
     Table,
     pod_port,
 )
-from testbed.dataplanes.program import Flow, Nat, Track
+from testbed.dataplanes.openflow import Flow, Nat, Track
 from testbed.intent import PodAttachment
 
 

@@ -18,7 +18,7 @@ from controllers.pipeline.entry import OFPP_LOCAL
 from controllers.pipeline.forwarding import LOCAL_PORT_16_BITS
 from controllers.pipeline.network import Bridge, Network, Port, PortKind, across_underlay
 from controllers.pipeline.packet import Packet, number
-from testbed.dataplanes.program import (
+from testbed.dataplanes.openflow import (
     Action,
     Bucket,
     DecrementTtl,

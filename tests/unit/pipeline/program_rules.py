@@ -17,16 +17,8 @@ from controllers.pipeline.tables import (
     is_own_cookie,
     owner_cookie,
 )
-from testbed.dataplanes.program import (
-    Action,
-    DecrementTtl,
-    Flow,
-    GotoTable,
-    Group,
-    NodeProgram,
-    SelectGroup,
-    Track,
-)
+from testbed.dataplanes.openflow import Action, DecrementTtl, Flow, GotoTable, Group, SelectGroup, Track
+from testbed.dataplanes.program import NodeProgram
 
 NEEDS = {
     "ipv4_src": {"eth_type": ETH_IPV4},

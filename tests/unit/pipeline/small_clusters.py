@@ -14,7 +14,8 @@ from testbed.cluster.build import build_cluster
 from testbed.cluster.state import ClusterState, PodState
 from testbed.cluster.underlay import Underlay
 from testbed.cluster.underlay_plan import plan_underlay
-from testbed.dataplanes.program import Flow, Group, NodeProgram
+from testbed.dataplanes.openflow import Flow, Group
+from testbed.dataplanes.program import NodeProgram
 from testbed.dataplanes.registry import network_plugin
 from testbed.inet import IPAddress, Protocol
 from testbed.intent import ClusterIntent

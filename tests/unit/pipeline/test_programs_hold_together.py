@@ -23,16 +23,8 @@ from controllers.pipeline.tables import (
     owner_cookie,
 )
 from testbed.cluster.changes import set_pod_ready
-from testbed.dataplanes.program import (
-    Bucket,
-    Flow,
-    GotoTable,
-    Group,
-    NodeProgram,
-    SelectGroup,
-    difference,
-    match,
-)
+from testbed.dataplanes.openflow import Bucket, Flow, GotoTable, Group, SelectGroup, match
+from testbed.dataplanes.program import NodeProgram, difference
 from testbed.inet import Protocol
 from testbed.intent import Backend, ClusterIntent, ServiceForward, ServicePortForward
 from testbed.intent_from_cluster import compile_intent, recompile_services

@@ -19,7 +19,7 @@ from controllers.encode import SWITCH, encode_flow, encode_group, encode_group_r
 from controllers.pipeline.service import service_entries
 from controllers.pipeline.tables import VIRTUAL_ROUTER_MAC
 from controllers.refusal import refusal
-from testbed.dataplanes.program import Flow, Group, Output, SetField, match
+from testbed.dataplanes.openflow import Flow, Group, Output, SetField, match
 from testbed.inet import MacAddress, Protocol
 from testbed.intent import Backend, ServiceForward, ServicePortForward
 

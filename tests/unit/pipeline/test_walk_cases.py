@@ -23,14 +23,8 @@ from controllers.pipeline.packet import (
 )
 from controllers.pipeline.tables import HAIRPIN_ADDRESS, INTEGRATION_BRIDGE, VIRTUAL_ROUTER_MAC, Table
 from controllers.pipeline.walk import Outcome, OutcomeKind, UnwalkableError, walk
-from testbed.dataplanes.program import (
-    Flow,
-    GotoTable,
-    NodeProgram,
-    Output,
-    SetField,
-    match,
-)
+from testbed.dataplanes.openflow import Flow, GotoTable, Output, SetField, match
+from testbed.dataplanes.program import NodeProgram
 from testbed.inet import Protocol, pod_mac
 
 UNDERLAYS = [
