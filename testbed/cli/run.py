@@ -70,12 +70,12 @@ def run(
         def on_progress(step: Progress) -> None:
             show(step.done, step.total, step.doing)
 
-        files = run_experiment(plan, folder, command=_command(), on_progress=on_progress, is_resumable=resume)
+        page = run_experiment(plan, folder, command=_command(), on_progress=on_progress, is_resumable=resume)
     if as_json:
-        print_json({"results": str(folder), "report": str(files.html)})
+        print_json({"results": str(folder), "report": str(page)})
         return
     say(f"results: {folder}")
-    click.echo(files.html)
+    click.echo(page)
 
 
 def _print_plan(plan: RunPlan, *, as_json: bool) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from testbed.cluster.state import ClusterState, ContainerPort, PodState
 from testbed.cluster.underlay import Underlay, pod_routes
+from testbed.dataplanes.program import Sysctl
 from testbed.dataplanes.registry import NetworkPlugin, network_plugin
 from testbed.drivers import iproute, ovs
 from testbed.drivers.openflow import Acknowledgement, ControllerClient
@@ -118,7 +119,11 @@ class EmulatedCluster:
     def _timed(self, name: str, on_stage: Stage, act: Callable[[], None]) -> None:
         on_stage(name)
         began = monotonic()
-        act()
+        try:
+            act()
+        except RunFailed:
+            self.processes.check_soon()  # the failure may be a dead program's silence: name it
+            raise
         self.processes.check()
         self.seconds[name] = monotonic() - began
 
@@ -136,6 +141,8 @@ class EmulatedCluster:
 
     def _create_pods(self, plugin: NetworkPlugin) -> None:
         for name, node in self.intent.nodes.items():
+            if self._needs_checksums:
+                iproute.write_sysctls(name, deaf_kernel(node.uplink))
             pods = [thing for thing in self.intent.local[name].values() if isinstance(thing, PodAttachment)]
             create_pods(node, pods, plugin.pod_interface, needs_checksums=self._needs_checksums)
 
@@ -231,6 +238,20 @@ class EmulatedCluster:
             for target in first.values()
             if source is not target
         ]
+
+
+def deaf_kernel(uplink: str) -> tuple[Sysctl, ...]:
+    """Return the sysctls that keep a node's kernel from answering what a user-space switch takes in.
+
+    The switch reads frames off the uplink and the Pods' links (AF_PACKET), and the kernel sees each as
+    well. It must not answer ARP there for addresses that its bridges hold (arp_ignore), and must drop
+    packets whose way back leads through a bridge (rp_filter). Interfaces to come take the defaults.
+    """
+    return tuple(
+        Sysctl(f"net/ipv4/conf/{interface}/{name}", "1")
+        for interface in ("default", uplink)
+        for name in ("arp_ignore", "rp_filter")
+    )
 
 
 def _listening(pod: PodState, port: ContainerPort) -> dict[str, object]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from testbed.drivers.openflow import ControllerClient
@@ -59,7 +61,7 @@ def start_open_vswitch(
     for node, instance in instances.items():
         processes.wait_until(
             f"{databases[node].name} to open its socket",
-            (instance.folder / "db.sock").exists,
+            partial(accepts, instance.folder / "db.sock"),
             _START_TIMEOUT_S,
         )
         # One thread of each kind suffices for a node, and keeps the memory of many nodes small.
@@ -71,10 +73,16 @@ def start_open_vswitch(
     for node, instance in instances.items():
         processes.wait_until(
             f"ovs-vswitchd of {node} to open its control socket",
-            (instance.folder / "ovs-vswitchd.ctl").exists,
+            partial(accepts, instance.folder / "ovs-vswitchd.ctl"),
             _START_TIMEOUT_S,
         )
     return instances
+
+
+def accepts(path: Path) -> bool:
+    """Whether a unix socket takes connections: its file is there a moment before it does."""
+    with socket.socket(socket.AF_UNIX) as trial:
+        return trial.connect_ex(str(path)) == 0
 
 
 def _start_database(node: str, instance: OvsInstance, template: Path, processes: Processes) -> ManagedProcess:

@@ -20,6 +20,7 @@ from testbed.errors import NotReady, ProcessDied, ProgramMissing
 _POLL_S = 0.005
 _STOP_S = 5.0
 _HOLD_S = 1.0
+_DYING_S = 0.3
 _STOPPED = frozenset("Tt")
 _GONE = frozenset({"", "X", "Z"})
 _TAIL_BYTES = 2000
@@ -160,6 +161,17 @@ class Processes:
         """
         for process in self.running:
             process.check()
+
+    def check_soon(self) -> None:
+        """Like `check`, but gives a program that is just dying a moment to be found dead.
+
+        Raises:
+            ProcessDied: the first that has ended.
+        """
+        deadline = monotonic() + _DYING_S
+        while monotonic() < deadline:
+            self.check()
+            sleep(_POLL_S)
 
     def wait_until(self, condition: str, holds: Callable[[], bool | str], timeout_s: float) -> None:
         """Poll until a condition holds, watching that no program ends meanwhile.

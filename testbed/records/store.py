@@ -5,6 +5,7 @@ Reading checks what it relies on and explains what is wrong; what numbers mean i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -19,13 +20,19 @@ RECORD_FILE = "run.json"
 SAMPLES_FILE = "samples.parquet"
 
 
-def write_run(folder: Path, record: RunRecord, samples: pd.DataFrame) -> None:
+def write_run(
+    folder: Path,
+    record: RunRecord,
+    samples: pd.DataFrame,
+    finish: Callable[[Path], object] = lambda _folder: None,
+) -> None:
     """Write a run as a new folder.
 
     Args:
         folder: must not exist; its parents are made.
         record: the run.
         samples: as `sample_table` makes it.
+        finish: called with the folder while nobody sees it yet, to put more into it.
 
     Raises:
         ResultsExist: the folder exists.
@@ -35,6 +42,7 @@ def write_run(folder: Path, record: RunRecord, samples: pd.DataFrame) -> None:
     with new_folder(folder) as partial:
         write_file(partial / SAMPLES_FILE, lambda file: write_samples(samples, file))
         write_file(partial / RECORD_FILE, lambda file: file.write(text))
+        finish(partial)
 
 
 def read_record(folder: Path) -> RunRecord:

@@ -40,11 +40,12 @@ class Answer:
 
 
 def all_questions(state: ClusterState) -> tuple[Question, ...]:
-    """Return a question from every Pod to every Pod's containerPorts and every Service's ClusterIP ports."""
-    pods = _running(state)
-    return tuple(
-        question for source in pods for question in (*_to_pods(source, pods), *_to_services(source, state))
-    )
+    """Return a question from every Pod to every Pod's containerPorts and every Service's ClusterIP ports.
+
+    Raises:
+        UsageError: there is nothing to ask, as no Pod runs: says why.
+    """
+    return tuple(_some(_all(state), state))
 
 
 def chosen_questions(
@@ -67,16 +68,14 @@ def chosen_questions(
         return _to_address(sources, target, address, port, protocol)
     kept = [
         question
-        for question in all_questions(state)
+        for question in _all(state)
         if question.source in {pod.qualified_name for pod in sources}
         and (target is None or question.target == _qualified(target))
         and protocol in (None, question.protocol)
     ]
     if port is not None:
         kept = _on_port(kept, sources, state, target, port, protocol)
-    if not kept:
-        raise UsageError(_nothing_to_ask(state, target))
-    return tuple(dict.fromkeys(kept))
+    return tuple(dict.fromkeys(_some(kept, state, target)))
 
 
 def probe_cluster(
@@ -109,6 +108,19 @@ def probe_cluster(
         Answer(question, answer["verdict"], answer["endpoint"], answer["seenAs"])
         for question, answer in zip(questions, found, strict=True)
     )
+
+
+def _all(state: ClusterState) -> list[Question]:
+    pods = _running(state)
+    return [
+        question for source in pods for question in (*_to_pods(source, pods), *_to_services(source, state))
+    ]
+
+
+def _some(questions: list[Question], state: ClusterState, target: str | None = None) -> list[Question]:
+    if not questions:
+        raise UsageError(_nothing_to_ask(state, target))
+    return questions
 
 
 def _running(state: ClusterState) -> list[PodState]:
@@ -188,6 +200,17 @@ def _nothing_to_ask(state: ClusterState, target: str | None) -> str:
     if target is not None and _qualified(target) not in {*state.pods, *state.services}:
         return f"there is no Pod or Service {_qualified(target)}"
     if not _running(state):
-        reasons = sorted({pod.reason for pod in state.pods.values() if pod.reason})
-        return f"no Pod is running{': ' + '; '.join(reasons) if reasons else ''}"
+        return _nobody_runs(state)
     return "no Pod or Service that was chosen has a TCP or UDP port"
+
+
+def _nobody_runs(state: ClusterState) -> str:
+    if not state.pods:
+        return "the manifests have no Pod"
+    reasons = sorted({pod.reason for pod in state.pods.values() if pod.reason})
+    nodes = sorted({node.ready_reason for node in state.nodes.values() if not node.ready})
+    why = "; ".join([*reasons, *(f"nodes are NotReady: {reason}" for reason in nodes)])
+    plugin = (
+        " (no network plugin is installed: network.plugin is none)" if state.network.plugin == "none" else ""
+    )
+    return f"all {len(state.pods)} Pods are Pending: {why}{plugin}"

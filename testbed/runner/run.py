@@ -23,7 +23,7 @@ from testbed.records.provenance import collect_provenance, testbed_version
 from testbed.records.samples import sample_table
 from testbed.records.schema import SCHEMA_VERSION, CellRecord, RunRecord, TrialRecord
 from testbed.records.store import write_run
-from testbed.report.build import ReportFiles, build_report
+from testbed.report.build import PAGE_FILE, build_report
 from testbed.runner.drawing import drawing_of
 from testbed.runner.job import CellJob, ClusterPlan, to_wire, unpacked
 from testbed.runner.journal import FinishedCell, Journal, fingerprint
@@ -78,8 +78,8 @@ def run_experiment(
     command: Sequence[str],
     on_progress: OnProgress,
     is_resumable: bool = False,
-) -> ReportFiles:
-    """Carry a run out, write its results as a new folder and draw the report.
+) -> Path:
+    """Carry a run out, write its results as a new folder and draw the report; return report.html.
 
     Args:
         plan: the decided run.
@@ -106,13 +106,13 @@ def run_experiment(
             raise
         kept = f"{journal.count()} of {len(plan.cells())} cells are kept in {journal.folder}"
         raise Interrupted(f"interrupted; {kept}: the same command goes on from there") from error
-    on_progress(Progress(len(plan.trials), len(plan.trials), "writing results"))
+    on_progress(Progress(len(plan.trials), len(plan.trials), "drawing figures"))
     record = _record(plan, results, started, command)
-    write_run(folder, record, sample_table([outcome.samples for _, outcome, _ in results.outcomes]))
+    samples = sample_table([outcome.samples for _, outcome, _ in results.outcomes])
+    write_run(folder, record, samples, finish=build_report)
     if journal:
         journal.remove()
-    on_progress(Progress(len(plan.trials), len(plan.trials), "drawing figures"))
-    return build_report(folder)
+    return folder / PAGE_FILE
 
 
 def _run_cells(plan: RunPlan, results: _Results, journal: Journal | None, on_progress: OnProgress) -> None:

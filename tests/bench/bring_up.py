@@ -71,6 +71,8 @@ def _ring(cluster: EmulatedCluster) -> Counter[Verdict]:
 
 def _footprint(before_mib: float) -> dict[str, float]:
     """Return memory and processor time so far; process 1 is the testbed itself."""
-    pss = {f"PSS {program}": mib for program, mib in memory.pss_mib().items()}
-    cpu = {f"CPU {program}": seconds for program, seconds in memory.cpu_s(os.sysconf("SC_CLK_TCK")).items()}
+    pss = {f"PSS {program}, MiB": mib for program, mib in memory.pss_mib().items()}
+    cpu = {
+        f"CPU {program}, s": seconds for program, seconds in memory.cpu_s(os.sysconf("SC_CLK_TCK")).items()
+    }
     return {"memory": before_mib - memory.available_mib(), "PSS of all": sum(pss.values()), **pss, **cpu}

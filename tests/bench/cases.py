@@ -11,6 +11,7 @@ NODES, PODS = 20, 1000
 MIB_PER_NODE, MIB_PER_POD = 25.0, 0.6
 FEW_SERVICES, MANY_SERVICES = 1000, 5000
 CHANGES = 50
+PROBED_PODS = 100
 CONNECTIONS = 400
 PLACES = ("first", "middle", "last")
 NUMBERS_OF_SERVICES = (1, 100, 1000)
@@ -117,14 +118,17 @@ def _services() -> Case:
 
 
 def _probe() -> Case:
-    counted = ("allowed", "refused", "blocked", "answered by the Pod asked")
+    all_pairs = Goal(PROBED_PODS**2, is_least=True)
     figures = (
         Figure("all pairs", "s", Goal(10)),
-        *(Figure(name, "pairs") for name in counted),
+        Figure("allowed", "pairs", all_pairs),
+        Figure("answered by the Pod asked", "pairs", all_pairs),
+        Figure("refused", "pairs"),
+        Figure("blocked", "pairs"),
         Figure("with bring-up", "s"),
     )
-    title = "100 x 100 Pods over 4 nodes, TCP"
-    return Case("probe", title, figures, lambda _repeat: measure("probe", nodes=4, pods=100))
+    title = f"{PROBED_PODS} x {PROBED_PODS} Pods over 4 nodes, TCP"
+    return Case("probe", title, figures, lambda _repeat: measure("probe", nodes=4, pods=PROBED_PODS))
 
 
 def _connect() -> Case:

@@ -80,14 +80,6 @@ def test_new_connections_go_to_ready_endpoints_alone(findings: Findings) -> None
         assert sum(step["new_tcp"].values()) == sum(step["new_udp"].values()) == 60
 
 
-def test_a_udp_client_with_a_fixed_port_moves_on_when_its_endpoint_goes(findings: Findings) -> None:
-    """kube-proxy flushes the connection tracking of UDP to an endpoint that is removed."""
-    asked = findings["fixed_port"]
-    for question in asked:
-        assert question["answered"] in (question["ready"] or ["refused"])
-    assert asked[-1] == {"ready": [], "answered": "refused"}
-
-
 def test_other_services_go_on(findings: Findings) -> None:
     assert [step["others"] for step in steps(findings)] == [["allowed"]] * 7
 
