@@ -210,7 +210,6 @@ def _nobody_runs(state: ClusterState) -> str:
     reasons = sorted({pod.reason for pod in state.pods.values() if pod.reason})
     nodes = sorted({node.ready_reason for node in state.nodes.values() if not node.ready})
     why = "; ".join([*reasons, *(f"nodes are NotReady: {reason}" for reason in nodes)])
-    plugin = (
-        " (no network plugin is installed: network.plugin is none)" if state.network.plugin == "none" else ""
-    )
-    return f"all {len(state.pods)} Pods are Pending: {why}{plugin}"
+    has_plugin = state.network.plugin != "none"
+    remark = "" if has_plugin else " (network.plugin is none: no network plugin is installed)"
+    return f"all {len(state.pods)} Pods are Pending: {why}{remark}"

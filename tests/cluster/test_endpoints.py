@@ -22,7 +22,7 @@ ENDPOINT_COUNT = {"default/app": 3, "default/many": 7}
 @pytest.fixture(scope="module")
 def findings(tmp_path_factory: pytest.TempPathFactory) -> Findings:
     spread = [(service, protocol, count, first) for (service, protocol), (count, first) in CASES.items()]
-    given = {"spread": spread, "changes": None, "one_change": None, "fixed_port": 31_000}
+    given = {"spread": spread, "changes": None, "one_change": None}
     return run_scenarios("endpoints", plan_of("endpoints.yaml"), given, tmp_path_factory.mktemp("endpoints"))
 
 

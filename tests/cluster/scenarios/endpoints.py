@@ -157,23 +157,6 @@ def one_change(cluster: EmulatedCluster, _given: object) -> Json:
     return {"took_out": took_out, "put_back": put_back, "nodes": len(cluster.switches)}
 
 
-def fixed_port(cluster: EmulatedCluster, source_port: int) -> list[Json]:
-    """Ask by UDP from one source port again and again, while whoever answered last is taken out each time."""
-    address = str(cluster.state.services[APP].cluster_ips[0])
-    ready = list(ENDPOINTS)
-    asked = []
-    while True:
-        with entered(namespace_of(CLIENT)):
-            who = _ask("UDP", (address, 80), source_port)
-        asked.append({"ready": list(ready), "answered": who})
-        if who not in ready:
-            break
-        ready.remove(who)
-        _make_ready(cluster, ready)
-    _make_ready(cluster, ENDPOINTS)
-    return asked
-
-
 def _make_ready(cluster: EmulatedCluster, ready: Sequence[str]) -> None:
     """Make these endpoints, and no others, ready, in one update; wait until the client's node goes by it."""
     state, services = cluster.state, frozenset[str]()
@@ -245,7 +228,6 @@ SCENARIOS: dict[str, Scenario] = {
     "spread": spread,
     "changes": changes,
     "one_change": one_change,
-    "fixed_port": fixed_port,
 }
 
 if __name__ == "__main__":

@@ -110,7 +110,8 @@ def _replies(wire: Sniffer) -> list[list[str]]:
 def fragments(cluster: EmulatedCluster, sizes: Sequence[int]) -> list[Json]:
     """Send long datagrams to a Pod on another node, to its Service, and back, and compare what arrives.
 
-    To the Service also from a socket whose first datagram was short.
+    To the Service from a socket whose first datagram was short: a fragment of the first one has no port by
+    which table SERVICE could know it (docs/pipeline.md, Limits).
     """
     found: list[Json] = []
     aims = {
@@ -118,10 +119,9 @@ def fragments(cluster: EmulatedCluster, sizes: Sequence[int]) -> list[Json]:
         "Service": (str(cluster.state.services["default/afar"].cluster_ips[0]), 99),
     }
     with _datagrams("default/afar", _OWN_PORT) as server:
-        for name, aim in aims.items():
-            for size in sizes:
-                with _datagrams(SENDER, 0) as client:
-                    found.append({"to": name, "bytes": size, **_exchange(client, server, aim, size)})
+        for size in sizes:
+            with _datagrams(SENDER, 0) as client:
+                found.append({"to": "Pod", "bytes": size, **_exchange(client, server, aims["Pod"], size)})
         with _datagrams(SENDER, 0) as client:
             _exchange(client, server, aims["Service"], 1)
             for size in sizes:
