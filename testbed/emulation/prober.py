@@ -19,9 +19,9 @@ from time import monotonic
 from testbed.emulation.namespaces import entered
 from testbed.inet import IPAddress, Protocol
 
-_AT_ONCE = 512
+_ROUNDS = ((512, 0.2), (256, 0.3), (128, 0.5))
+"""How many attempts at once, and which share of the time each gets, in the rounds of a probe."""
 _QUESTION = b"who?\n"
-_UDP_TRIES = 3
 
 
 class Verdict(StrEnum):
@@ -59,29 +59,35 @@ class _Trial:
     attempt: Attempt
     stream: socket.socket
     deadline: float
-    resend_at: float
-    tries: int = 1
     received: bytes = b""
 
 
 def probe(attempts: Sequence[Attempt], *, timeout_s: float = 1.0) -> tuple[Outcome, ...]:
-    """Carry out attempts, up to 512 at a time; return their outcomes in the order of the attempts.
+    """Carry out attempts, many at a time; return their outcomes in the order of the attempts.
 
-    An attempt without an answer after `timeout_s` counts as blocked; UDP asks three times within it, as
-    nobody else repeats a lost datagram. Neighbours in the order should share a namespace: it is entered once.
+    An attempt without an answer after `timeout_s` counts as blocked. Within that time it is made three
+    times, each time with fewer beside it: a burst of first packets makes a user-space switch drop some, and
+    TCP would repeat one after a second only. Neighbours in the order should share a namespace: it is
+    entered once.
 
     Raises:
         OSError: a namespace does not exist.
     """
-    prober = _Prober(timeout_s)
-    prober.run(attempts)
-    return tuple(prober.outcomes[attempt] for attempt in attempts)
+    outcomes: dict[Attempt, Outcome] = {}
+    left: Sequence[Attempt] = attempts
+    for at_once, share in _ROUNDS:
+        prober = _Prober(timeout_s * share, at_once)
+        prober.run(left)
+        outcomes.update(prober.outcomes)
+        left = [attempt for attempt in left if outcomes[attempt].verdict is Verdict.BLOCKED]
+    return tuple(outcomes[attempt] for attempt in attempts)
 
 
 class _Prober:
-    def __init__(self, timeout_s: float) -> None:
+    def __init__(self, timeout_s: float, at_once: int) -> None:
         self.outcomes: dict[Attempt, Outcome] = {}
         self._timeout_s = timeout_s
+        self._at_once = at_once
         self._selector = selectors.DefaultSelector()
         self._trials: dict[int, _Trial] = {}
 
@@ -94,10 +100,10 @@ class _Prober:
             self._expire()
 
     def _fill(self, waiting: deque[Attempt]) -> None:
-        while waiting and len(self._trials) < _AT_ONCE:
+        while waiting and len(self._trials) < self._at_once:
             namespace = waiting[0].namespace
             with entered(namespace):
-                while waiting and waiting[0].namespace == namespace and len(self._trials) < _AT_ONCE:
+                while waiting and waiting[0].namespace == namespace and len(self._trials) < self._at_once:
                     self._begin(waiting.popleft())
 
     def _begin(self, attempt: Attempt) -> None:
@@ -105,8 +111,7 @@ class _Prober:
         kind = socket.SOCK_STREAM if attempt.protocol is Protocol.TCP else socket.SOCK_DGRAM
         stream = socket.socket(family, kind)
         stream.setblocking(False)
-        now = monotonic()
-        trial = _Trial(attempt, stream, now + self._timeout_s, now + self._timeout_s / _UDP_TRIES)
+        trial = _Trial(attempt, stream, monotonic() + self._timeout_s)
         self._trials[stream.fileno()] = trial
         self._selector.register(stream, selectors.EVENT_WRITE)
         status = stream.connect_ex((str(attempt.address), attempt.port))
@@ -146,10 +151,6 @@ class _Prober:
         for trial in list(self._trials.values()):
             if now > trial.deadline:
                 self._end(trial, Outcome(trial.attempt, Verdict.BLOCKED))
-            elif trial.attempt.protocol is not Protocol.TCP and now > trial.resend_at:
-                trial.tries += 1
-                trial.resend_at = now + self._timeout_s / _UDP_TRIES
-                self._selector.modify(trial.stream, selectors.EVENT_WRITE)
 
     def _end(self, trial: _Trial, outcome: Outcome) -> None:
         self.outcomes[trial.attempt] = outcome

@@ -106,6 +106,7 @@ def _services() -> Case:
         Figure("node programs", "s"),
         Figure("few: median", "ms", Goal(20)),
         Figure("few: p99", "ms", Goal(20)),
+        Figure("few, after traffic: median", "ms", Goal(20)),
         Figure("many: median", "ms"),
         Figure("many: p99", "ms"),
         Figure("ratio", "x", Goal(1.5)),

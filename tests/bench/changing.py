@@ -23,11 +23,18 @@ _ELSEWHERE = 100
 """How many addresses further on the moved endpoint is: no generated endpoint is there."""
 
 
+_IDLE_FLOWS_MAX = 8
+"""A switch that is left alone still sees a few frames of its own."""
+_IDLE_TIMEOUT_S = 60.0
+
+
 def measure(nodes: int, few: int, many: int, changes: int) -> tuple[dict[str, float], str]:
     """Bring up a cluster with few Services; then change endpoints with few and with many.
 
-    Half of the changes with few come before those with many and half after them, so that a machine that
-    gets faster or slower meanwhile favours neither. Every change is to another Service.
+    A change costs more while switches have flows in their caches, each of which they then check again. So
+    the first changes come right after the traffic of the bring-up, and the others when its flows have gone:
+    half of those with few before those with many and half after, so that a machine that gets faster or
+    slower meanwhile favours neither. Every change is to another Service.
     """
     plans = {size: _plan(nodes, size) for size in (few, many)}
     held = plans[few].intent.shared
@@ -37,15 +44,31 @@ def measure(nodes: int, few: int, many: int, changes: int) -> tuple[dict[str, fl
     with Processes(RUN_FOLDER) as processes:
         cluster = built(plans[few], processes)
         client = _client(cluster)
+        busy_ms = _change(client, plans[few], [number + 2 for number in targets])
+        _await_idle(cluster)
         few_ms = _change(client, plans[few], targets[:half])
         grown_s = _seconds(client, Delta(more))
         many_ms = _change(client, plans[many], [number + 1 for number in targets])
         shrunk_s = _seconds(client, Delta(removed=more))
         few_ms += _change(client, plans[few], targets[half:])
         readings = {**_first(cluster), **_spread("few", few_ms), **_spread("many", many_ms)}
+        readings["few, after traffic: median"] = median(busy_ms)
         readings["ratio"] = median(many_ms) / median(few_ms)
         readings["few to many"], readings["many to few"] = grown_s, shrunk_s
         return readings, cluster.datapath_type
+
+
+def _await_idle(cluster: EmulatedCluster) -> None:
+    """Wait until the switches' caches hold no flow of a Pod's connection any more (10 s after the last)."""
+
+    def seen() -> bool | str:
+        flows = {
+            node: switch.appctl("dpctl/dump-flows").count("recirc_id")
+            for node, switch in cluster.switches.items()
+        }
+        return max(flows.values()) <= _IDLE_FLOWS_MAX or f"cached flows by node: {flows}"
+
+    cluster.processes.wait_until("the switches' caches to empty", seen, _IDLE_TIMEOUT_S)
 
 
 def _seconds(client: ControllerClient, delta: Delta) -> float:
