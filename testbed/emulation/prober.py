@@ -19,7 +19,7 @@ from time import monotonic
 from testbed.emulation.namespaces import entered
 from testbed.inet import IPAddress, Protocol
 
-_ROUNDS = ((512, 0.2), (256, 0.3), (128, 0.5))
+_ROUNDS = ((256, 0.25), (64, 0.35), (64, 0.4))
 """How many attempts at once, and which share of the time each gets, in the rounds of a probe."""
 _QUESTION = b"who?\n"
 

@@ -31,7 +31,7 @@ def test_there_is_a_corpus_of_bad_files() -> None:
 def test_a_bad_file_ends_with_status_3_and_a_place(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for file in BAD:
+    for file in BAD if command == "check" else BAD[::4]:  # what a file says is found by the same code
         if command == "run" and "kind: Experiment" not in file.read_text(errors="replace"):
             continue
         assert call(monkeypatch, command, str(file)) == 3, file.name
