@@ -59,13 +59,14 @@ def run_in_sandbox(
             start_new_session=True,  # Ctrl-C is for us alone; we then end the child
         )
         os.close(writer)
+        has_hung_up = False
         try:
             with os.fdopen(reader, encoding="utf-8") as events:
                 is_done = _converse(child, job, events, on_event)
-        except BaseException:
-            child.kill()
-            raise
+            has_hung_up = True
         finally:
+            if not has_hung_up:
+                child.kill()
             _hang_up(child)
             status = child.wait()
         if not is_done:

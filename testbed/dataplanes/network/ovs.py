@@ -63,7 +63,7 @@ def render_object(node: NodeIdentity, thing: IntentObject) -> tuple[ProgramObjec
 def pod_interface(node: NodeIdentity, pod: PodAttachment) -> PodInterface:
     """Return what a Pod's eth0 is given: host addresses, and the virtual router as its only neighbour.
 
-    AWS's VPC CNI and Cilium do the same. The pipeline answers ARP for whoever asks all the same.
+    The pipeline answers ARP for whoever asks all the same.
     """
     return PodInterface(
         pod=f"{pod.namespace}/{pod.name}",
