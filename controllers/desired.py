@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 
 from controllers.pipeline.render import Entries, render_local, render_node, render_shared
 from testbed.dataplanes.openflow import Flow, Group
+from testbed.dataplanes.program import NODE_OWNER
 from testbed.intent import IntentObject, NodeIdentity
-
-NODE_OWNER = "node"
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ class NodeIdentity:
     `address` is the node's InternalIP on the underlay and `mac` the MAC of its uplink. `gateway_addresses`
     are the first addresses of its podCIDRs, held by the node itself; Pods route through them. `uplink` is
     the node's interface on the underlay and `gateway` its router there, None where all share a segment.
+    `encapsulation` wraps packets to peers; with `direct_routing`, only those beyond the node's own segment.
     """
 
     name: str
@@ -38,6 +39,7 @@ class NodeIdentity:
     prefix_length: int = 0
     gateway: IPAddress | None = None
     underlay_mtu_bytes: int = 1500
+    direct_routing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +63,17 @@ class PodAttachment:
 
 @dataclass(frozen=True, slots=True)
 class PeerNode:
-    """Another node: where its Pods are, and the MAC of the next hop towards it on the underlay."""
+    """Another node: where its Pods are, and the MAC of the next hop towards it on the underlay.
+
+    `shares_segment` says whether that next hop is the peer itself.
+    """
 
     name: str
     index: int
     address: IPAddress
     pod_cidrs: IPNetworks
     next_hop_mac: MacAddress
+    shares_segment: bool = True
 
     @property
     def key(self) -> str:
@@ -86,7 +92,8 @@ class Backend:
 class ServicePortForward:
     """One (address, protocol, port) of a Service and the backends it spreads new connections over.
 
-    `slot` numbers the forward within its Service, for mechanisms that need a number (OpenFlow groups).
+    `slot` numbers the forward within its Service, for mechanisms that need a number (OpenFlow groups);
+    `name` is the name of the Service's port, for those that need one, and may be empty.
     """
 
     address: IPAddress
@@ -94,6 +101,7 @@ class ServicePortForward:
     port: int
     slot: int
     backends: tuple[Backend, ...]
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from testbed.cluster.state import (
     ServicePort,
     ServiceState,
 )
-from testbed.cluster.underlay import Underlay, next_hop_mac
+from testbed.cluster.underlay import Underlay, next_hop_mac, share_segment
 from testbed.inet import IPAddress, IPAddresses, host_at, pod_mac
 from testbed.intent import (
     Backend,
@@ -109,6 +109,7 @@ def _identity(state: ClusterState, node: NodeState, underlay: Underlay) -> NodeI
         prefix_length=attachment.prefix_length,
         gateway=attachment.gateway,
         underlay_mtu_bytes=underlay.mtu_bytes,
+        direct_routing=state.network.direct_routing,
     )
 
 
@@ -137,6 +138,7 @@ def _peer(peer: NodeState, node: NodeState, underlay: Underlay) -> PeerNode:
         address=peer.addresses[0],
         pod_cidrs=peer.pod_cidrs,
         next_hop_mac=next_hop_mac(underlay, node.name, peer.name),
+        shares_segment=share_segment(underlay, node.name, peer.name),
     )
 
 
@@ -175,6 +177,7 @@ def _port_forward(
         port=port.port,
         slot=position * FAMILIES + service.cluster_ips.index(address),
         backends=_backends(state, service, port, address.version),
+        name=port.name,
     )
 
 

@@ -119,6 +119,7 @@ def _peer_to_wire(peer: PeerNode) -> Json:
         "address": str(peer.address),
         "podCIDRs": _texts(peer.pod_cidrs),
         "nextHopMAC": peer.next_hop_mac,
+        "sharesSegment": peer.shares_segment,
     }
 
 
@@ -129,6 +130,7 @@ def _peer_from_wire(wire: Json) -> PeerNode:
         address=ip_address(wire["address"]),
         pod_cidrs=_networks(wire["podCIDRs"]),
         next_hop_mac=MacAddress(wire["nextHopMAC"]),
+        shares_segment=bool(wire["sharesSegment"]),
     )
 
 
@@ -145,6 +147,7 @@ def _service_to_wire(service: ServiceForward) -> Json:
                 "protocol": str(port.protocol),
                 "port": port.port,
                 "slot": port.slot,
+                "name": port.name,
                 "backends": [[str(backend.address), backend.port] for backend in port.backends],
             }
             for port in service.ports
@@ -164,6 +167,7 @@ def _service_from_wire(wire: Json) -> ServiceForward:
                 protocol=Protocol(port["protocol"]),
                 port=int(port["port"]),
                 slot=int(port["slot"]),
+                name=port["name"],
                 backends=tuple(Backend(ip_address(text), int(number)) for text, number in port["backends"]),
             )
             for port in wire["ports"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from controllers.pipeline.flows import NODE_OWNER, flow, goto, ip_flow, mark_source
+from controllers.pipeline.flows import flow, goto, ip_flow, mark_source
 from controllers.pipeline.tables import (
     ETH_ARP,
     PATCH_PORT,
@@ -14,6 +14,7 @@ from controllers.pipeline.tables import (
     pod_port,
 )
 from testbed.dataplanes.openflow import Flow, Move, Output, SetField
+from testbed.dataplanes.program import NODE_OWNER
 from testbed.intent import NodeIdentity, PodAttachment
 
 OFPP_LOCAL = 0xFFFFFFFE

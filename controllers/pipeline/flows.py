@@ -14,7 +14,6 @@ from controllers.pipeline.tables import (
 )
 from testbed.dataplanes.openflow import Action, Flow, GotoTable, MatchValue, SetField, match
 
-NODE_OWNER = "node"
 """Owner of the flows that a node has whatever its objects are."""
 
 

@@ -7,7 +7,7 @@ leaves a Pod's port.
 from __future__ import annotations
 
 from controllers.pipeline.entry import OFPP_LOCAL
-from controllers.pipeline.flows import NODE_OWNER, flow, goto, ip_flow, to_port
+from controllers.pipeline.flows import flow, goto, ip_flow, to_port
 from controllers.pipeline.tables import (
     ETH_IPV4,
     HAIRPIN_MARK,
@@ -35,6 +35,7 @@ from testbed.dataplanes.openflow import (
     SetField,
     match,
 )
+from testbed.dataplanes.program import NODE_OWNER
 from testbed.inet import IPNetwork, MacAddress, mac_of
 from testbed.intent import NodeIdentity, PeerNode, PodAttachment
 

@@ -16,7 +16,8 @@ from controllers.pipeline.packet import Packet, number
 from controllers.pipeline.tables import INTEGRATION_BRIDGE, UPLINK_BRIDGE
 from testbed.cluster.underlay import NodeAttachment, Underlay
 from testbed.dataplanes.openflow import Flow, Group, MatchValue
-from testbed.dataplanes.program import NodeProgram, OvsPort
+from testbed.dataplanes.openvswitch import OvsPort
+from testbed.dataplanes.program import NodeProgram
 from testbed.errors import UsageError
 from testbed.inet import IPAddress
 from testbed.intent import NodeIdentity

@@ -5,7 +5,7 @@ A Service looks the same on every node, so its flows and groups are rendered onc
 
 from __future__ import annotations
 
-from controllers.pipeline.flows import NODE_OWNER, goto, ip_flow
+from controllers.pipeline.flows import goto, ip_flow
 from controllers.pipeline.tables import INTEGRATION_BRIDGE, MAIN_ZONE, Table
 from testbed.dataplanes.openflow import (
     Action,
@@ -18,6 +18,7 @@ from testbed.dataplanes.openflow import (
     SelectGroup,
     Track,
 )
+from testbed.dataplanes.program import NODE_OWNER
 from testbed.inet import IP_PROTOCOL_NUMBER, Protocol
 from testbed.intent import Backend, NodeIdentity, ServiceForward, ServicePortForward
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 
-from controllers.pipeline.flows import NODE_OWNER, goto, ip_flow
+from controllers.pipeline.flows import goto, ip_flow
 from controllers.pipeline.tables import (
     CT_ESTABLISHED,
     CT_INVALID,
@@ -23,6 +23,7 @@ from controllers.pipeline.tables import (
     pod_port,
 )
 from testbed.dataplanes.openflow import Flow, Nat, Track
+from testbed.dataplanes.program import NODE_OWNER
 from testbed.intent import PodAttachment
 
 

@@ -5,12 +5,12 @@ Pure: nothing is read, nothing is estimated; `statistics.py` and `verdict.py` do
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
+from testbed.analysis.axes import inner_spec, rank_of_value, settings_by_variant, sweep_order
 from testbed.records.schema import RAW_VETH, RunRecord, TrialRecord, TrialStatus
 
 KEYS = ["measurement", "type", "protocol", "path", "variant"]
@@ -23,9 +23,16 @@ PATH_ORDER = (
     "clusterip-same-node",
     "clusterip-other-node",
     "hairpin",
+    "first-service",
+    "last-service",
+    "new-service",
 )
-TYPE_ORDER = ("latency", "ping", "connect", "throughput")
+TYPE_ORDER = ("latency", "ping", "connect", "throughput", "programming")
+METRIC_ORDER = ("rtt_us", "connect_us", "throughput_bps", "programming_us", "first_connection_us")
 PROTOCOL_ORDER = ("TCP", "UDP", "SCTP", "ICMP")
+
+WITHOUT_BASELINE = frozenset({"programming"})
+"""Types of measurement that raw veth has no figure for: it knows no Services."""
 
 
 def trial_frame(record: RunRecord) -> pd.DataFrame:
@@ -81,10 +88,15 @@ def sorted_protocols(protocols: Iterable[str]) -> list[str]:
 def sorted_measurements(record: RunRecord) -> list[str]:
     """Return the names of all measurements, in the order of the experiment, then by type."""
     types = {trial.measurement: trial.type for trial in record.trials}
-    listed = _inner(record.spec).get("measurements")
+    listed = inner_spec(record).get("measurements")
     items = listed if isinstance(listed, list | tuple) else ()
     names = tuple(str(item.get("name")) for item in items if isinstance(item, Mapping))
     return sorted(types, key=lambda name: (_place(names, name), _place(TYPE_ORDER, types[name]), name))
+
+
+def sorted_metrics(metrics: Iterable[str]) -> list[str]:
+    """Return distinct metrics in the order in which a measurement's are shown, then others by name."""
+    return sorted(set(metrics), key=lambda metric: (_place(METRIC_ORDER, metric), metric))
 
 
 def sorted_variants(record: RunRecord) -> list[str]:
@@ -92,38 +104,15 @@ def sorted_variants(record: RunRecord) -> list[str]:
 
     A value that the experiment does not list comes after those it lists: numbers by size, then text by name.
     """
-    settings: dict[str, Mapping[str, object]] = {cell.variant: {} for cell in record.cells}
-    settings |= {trial.variant: trial.settings for trial in record.trials}
-    order = _sweep_values(record.spec)
+    settings = settings_by_variant(record)
+    order = sweep_order(record)
     names = sorted({name for values in settings.values() for name in values})
 
     def rank(variant: str) -> tuple[object, ...]:
         values = settings[variant]
-        return (*(_rank_of_value(order.get(name, ()), values.get(name)) for name in names), _natural(variant))
+        return (*(rank_of_value(order.get(name, ()), values.get(name)) for name in names), _natural(variant))
 
     return sorted(settings, key=rank)
-
-
-def _sweep_values(spec: Mapping[str, object]) -> Mapping[str, tuple[object, ...]]:
-    sweep = _inner(spec).get("sweep")
-    if not isinstance(sweep, Mapping):
-        return {}
-    return {str(name): tuple(values) for name, values in sweep.items() if isinstance(values, list | tuple)}
-
-
-def _inner(spec: Mapping[str, object]) -> Mapping[str, object]:
-    """Return what an experiment has below `spec`, or all of it where the record holds that part alone."""
-    inner = spec.get("spec", spec)
-    return inner if isinstance(inner, Mapping) else {}
-
-
-def _rank_of_value(listed: tuple[object, ...], value: object) -> tuple[int, float, str]:
-    texts = [str(item) for item in listed]
-    if str(value) in texts:
-        return (0, float(texts.index(str(value))), "")
-    if isinstance(value, int | float):
-        return (1, float(value), "")
-    return (2, math.inf, str(value))
 
 
 def _natural(text: str) -> tuple[tuple[int, int, str], ...]:

@@ -18,13 +18,19 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from testbed.analysis.frames import KEYS
-from testbed.records.schema import METRICS, RAW_VETH
+from testbed.records.schema import RAW_VETH
 
 CONFIDENCE = 0.95
 
-PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p99.9": 99.9}
+PERCENTILES = {"p01": 1.0, "p50": 50.0, "p90": 90.0, "p99": 99.0, "p99.9": 99.9}
 
-MAIN_STATISTIC = {"rtt_us": "p50", "connect_us": "p50", "throughput_bps": "mean"}
+MAIN_STATISTIC = {
+    "rtt_us": "p50",
+    "connect_us": "p50",
+    "throughput_bps": "mean",
+    "programming_us": "p50",
+    "first_connection_us": "p50",
+}
 """The statistic that tables and ratios quote first, by metric."""
 
 
@@ -73,22 +79,27 @@ def ratio_interval(values: ArrayLike, references: ArrayLike, confidence: float =
     return Interval(on_log.n, *(math.exp(bound) for bound in (on_log.mean, on_log.low, on_log.high)))
 
 
+def is_rate(metric: str) -> bool:
+    """Whether more is better, and one sample no more than a part of the whole: a rate, not a time."""
+    return metric.endswith("_bps")
+
+
 def percentile_is_known(percent: float, samples: int) -> bool:
-    """Whether so many samples tell a percentile: one at least is expected beyond it."""
-    return samples * (100.0 - percent) >= 100.0 - 1e-9
+    """Whether so many samples tell a percentile: one at least is expected beyond it, on its thinner side."""
+    return samples * min(percent, 100.0 - percent) >= 100.0 - 1e-9
 
 
 def trial_statistics(values: ArrayLike, metric: str) -> dict[str, float]:
     """Return the statistics of one repeat's samples, in the unit of the metric.
 
-    A latency or connect time gives mean, p50 (the median), p90, p99 and p99.9, as far as there are samples
-    enough; throughput gives the mean alone. Percentiles interpolate linearly (Hyndman and Fan 1996, type 7).
+    A time gives mean, p01, p50 (the median), p90, p99 and p99.9, as far as there are samples enough;
+    throughput gives the mean alone. Percentiles interpolate linearly (Hyndman and Fan 1996, type 7).
     """
     data = np.asarray(values, dtype=np.float64)
     if data.size == 0:
         return {}
     found = {"mean": float(data.mean())}
-    if metric != METRICS["throughput"]:
+    if not is_rate(metric):
         known = {name: q for name, q in PERCENTILES.items() if q == 50.0 or percentile_is_known(q, data.size)}
         found |= dict(zip(known, map(float, np.percentile(data, list(known.values()))), strict=True))
     return found

@@ -6,13 +6,14 @@ thresholds are constants with their reasons, so that a reader can disagree with 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from enum import StrEnum
 
 import pandas as pd
 
-from testbed.analysis.frames import protocol_of
+from testbed.analysis.axes import settings_by_variant
+from testbed.analysis.frames import WITHOUT_BASELINE, protocol_of
 from testbed.analysis.statistics import main_rows
 from testbed.records.schema import RAW_VETH, HostLoad, RunRecord, TrialRecord, TrialStatus
 
@@ -117,6 +118,11 @@ def _is_flood(trial: TrialRecord) -> bool:
     return trial.type == "throughput" and protocol_of(trial) == "UDP"
 
 
+def _is_work(trial: TrialRecord) -> bool:
+    """Whether a trial itself keeps processors at work, instead of waiting for answers most of the time."""
+    return trial.type in {"throughput", "programming"}
+
+
 LOAD_CHECKS = (
     LoadCheck(
         f"the hypervisor took away more than {100 * STOLEN_LIMIT:g} % of the processor time: "
@@ -127,7 +133,7 @@ LOAD_CHECKS = (
     LoadCheck(
         f"the processors were more than {100 * BUSY_LIMIT:g} % busy: the probe competed with the network",
         lambda load: load.busy > BUSY_LIMIT,
-        lambda trial: trial.type != "throughput",
+        lambda trial: not _is_work(trial),
     ),
     LoadCheck(
         f"tasks waited for a processor more than {100 * STALLED_LIMIT:g} % of the time: results include that",
@@ -165,26 +171,39 @@ def _loads(succeeded: NumberedTrials) -> Iterator[VerdictFinding]:
 def _reference(
     record: RunRecord, per_repeat: pd.DataFrame, succeeded: NumberedTrials
 ) -> Iterator[VerdictFinding]:
-    main = main_rows(per_repeat)
-    raw = main.loc[main["path"].astype(str) == RAW_VETH]
-    for (measurement, protocol, variant), group in raw.groupby(
-        ["measurement", "protocol", "variant"], observed=True
-    ):
-        variation = float(group["value"].std(ddof=1) / group["value"].mean())
-        if variation > RAW_VETH_VARIATION_LIMIT:
-            trials = _trials_of(succeeded, str(measurement), str(protocol), str(variant))
-            what = " ".join(part for part in (str(measurement), str(protocol), str(variant)) if part)
-            reason = (
-                f"Raw veth itself varied by {_percent(variation)} between repeats ({what}): "
-                "the machine was not steady, so compare within a repeat only."
-            )
-            yield VerdictFinding(Level.CAUTION, reason, trials)
+    for (measurement, protocol), found in _unsteady(per_repeat).items():
+        what = " ".join(part for part in (measurement, protocol) if part)
+        if len(found) > 1:
+            what = f"{what}; {len(found)} of {len({t.variant for _, t in succeeded})} variants"
+        elif "" not in found:
+            what = f"{what} {next(iter(found))}"
+        up_to = "up to " if len(found) > 1 else ""
+        reason = (
+            f"Raw veth itself varied by {up_to}{_percent(max(found.values()))} between repeats ({what}): "
+            "the machine was not steady, so compare within a repeat only."
+        )
+        trials = [i for variant in found for i in _trials_of(succeeded, measurement, protocol, variant)]
+        yield VerdictFinding(Level.CAUTION, reason, tuple(sorted(trials)))
     lonely = _without_reference(succeeded)
     if lonely:
         reason = (
             f"{_count(lonely, len(succeeded))} {_verb(lonely)} without raw veth in the same repeat: no ratio."
         )
         yield VerdictFinding(Level.CAUTION, reason, lonely)
+
+
+def _unsteady(per_repeat: pd.DataFrame) -> dict[tuple[str, str], dict[str, float]]:
+    """Return the variation of raw veth by measurement, protocol and variant, where it is too much."""
+    main = main_rows(per_repeat)
+    raw = main.loc[main["path"].astype(str) == RAW_VETH]
+    found: dict[tuple[str, str], dict[str, float]] = {}
+    for (measurement, protocol, variant), group in raw.groupby(
+        ["measurement", "protocol", "variant"], observed=True
+    ):
+        variation = float(group["value"].std(ddof=1) / group["value"].mean())
+        if variation > RAW_VETH_VARIATION_LIMIT:
+            found.setdefault((str(measurement), str(protocol)), {})[str(variant)] = variation
+    return found
 
 
 def _trials_of(trials: NumberedTrials, measurement: str, protocol: str, variant: str) -> tuple[int, ...]:
@@ -197,7 +216,9 @@ def _without_reference(trials: NumberedTrials) -> tuple[int, ...]:
         return trial.measurement, protocol_of(trial), trial.variant, trial.repeat
 
     with_reference = {cell(trial) for _, trial in trials if trial.path == RAW_VETH}
-    return tuple(i for i, trial in trials if cell(trial) not in with_reference)
+    return tuple(
+        i for i, trial in trials if trial.type not in WITHOUT_BASELINE and cell(trial) not in with_reference
+    )
 
 
 def _repeats(record: RunRecord, succeeded: NumberedTrials) -> Iterator[VerdictFinding]:
@@ -219,12 +240,32 @@ def _repeats(record: RunRecord, succeeded: NumberedTrials) -> Iterator[VerdictFi
 
 
 def _datapath(record: RunRecord) -> Iterator[VerdictFinding]:
-    if any(cell.datapath_type == "netdev" for cell in record.cells):
+    user_space = {cell.variant for cell in record.cells if cell.datapath_type == "netdev"}
+    others = {cell.variant for cell in record.cells} - user_space
+    if user_space and others:
+        which = _which(record, user_space)
+        reason = (
+            f"Open vSwitch forwarded in user space (netdev), without DPDK, with {which}, "
+            "and the kernel forwarded with the rest: a difference between the two is first of all that one."
+        )
+        yield VerdictFinding(Level.CAUTION, reason)
+    elif user_space:
         yield VerdictFinding(
             Level.CAUTION,
             "Absolute figures are those of a user-space datapath (Open vSwitch netdev) without DPDK: "
             "quote ratios, not microseconds or Gbit/s.",
         )
+
+
+def _which(record: RunRecord, chosen: Set[str]) -> str:
+    """Return what a set of variants has and no other: "dataplane ovs", or how many they are."""
+    settings = settings_by_variant(record)
+    for key in sorted({key for values in settings.values() for key in values}):
+        here = {str(settings[variant].get(key)) for variant in settings if variant in chosen}
+        elsewhere = {str(settings[variant].get(key)) for variant in settings if variant not in chosen}
+        if not here & elsewhere:
+            return f"{key.rpartition('.')[2]} {' and '.join(sorted(here))}"
+    return f"{len(chosen)} of {len(settings)} variants"
 
 
 def _own_warnings(record: RunRecord) -> Iterator[VerdictFinding]:

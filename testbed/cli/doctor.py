@@ -10,17 +10,18 @@ import click
 
 from testbed.cli.output import print_json, print_table
 from testbed.emulation.capabilities import CAPABILITIES, needs_of
-from testbed.emulation.sandbox import refuse_without_permission
+from testbed.emulation.sandbox import refuse_without_permission, refuse_without_tun
 from testbed.errors import EnvironmentProblem, TestbedError
 from testbed.measurement.probes import required_programs
 from testbed.runner.plan import plan_run
 from testbed.runner.preflight import (
     BASE_PROGRAMS,
-    OPENVSWITCH_PROGRAMS,
+    PROGRAMS_OF_MECHANISM,
     SHAPING_PROGRAMS,
     find_program,
     machine_capabilities,
 )
+from testbed.runner.preflight import required_programs as cluster_programs
 from testbed.spec.load import load_experiment
 from testbed.spec.measurement import MEASUREMENT_TYPES
 
@@ -91,9 +92,16 @@ def _checks() -> Iterator[Check]:
     except EnvironmentProblem as problem:
         yield Check("sandbox", False, True, str(problem))
         return
-    yield Check("sandbox", True, True, "namespaces and /dev/net/tun may be used")
-    required = BASE_PROGRAMS | OPENVSWITCH_PROGRAMS
+    yield Check("sandbox", True, True, "namespaces may be made")
+    try:
+        refuse_without_tun()
+        yield Check("/dev/net/tun", True, False, "may be opened: needed for network plugin ovs")
+    except EnvironmentProblem as problem:
+        yield Check("/dev/net/tun", False, False, str(problem))
+    required = BASE_PROGRAMS
     optional = SHAPING_PROGRAMS | required_programs(MEASUREMENT_TYPES)
+    for programs in PROGRAMS_OF_MECHANISM.values():
+        optional |= programs
     for program, package in sorted((required | optional).items()):
         where = find_program(program)
         yield Check(program, where is not None, program in required, where or f"Debian package {package}")
@@ -111,7 +119,7 @@ def _missing_for(path: Path, checks: list[Check]) -> list[str]:
     except TestbedError as error:
         return [str(error).splitlines()[0]]
     types = [measurement.type for measurement in plan.experiment.spec.measurements]
-    needed = {*BASE_PROGRAMS, *OPENVSWITCH_PROGRAMS, *required_programs(types)}
+    needed = {*BASE_PROGRAMS, *required_programs(types)}
     for cluster in plan.plans.values():
-        needed |= set(needs_of(cluster.underlay, cluster.state.network.datapath_type))
+        needed |= {*cluster_programs(cluster), *needs_of(cluster.underlay, cluster.state.network)}
     return sorted(needed & lacking)

@@ -8,7 +8,7 @@ import click
 
 from testbed.cli.output import print_json, tell_about_manifests
 from testbed.dataplanes.program import NodeProgram
-from testbed.dataplanes.registry import network_plugin
+from testbed.dataplanes.registry import dataplane
 from testbed.errors import UsageError
 from testbed.runner.clusters import plan_of_file
 
@@ -26,7 +26,7 @@ from testbed.runner.clusters import plan_of_file
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.argument("file", type=click.Path(path_type=Path))
 def render(file: Path, node: str | None, manifests: tuple[Path, ...], as_json: bool) -> None:
-    """Print the program of every node: bridges, ports, addresses, routes, flows and groups.
+    """Print the program of every node: links, addresses, routes, flows and groups, rules and sets.
 
     FILE is an Experiment (its first variant), a Cluster, a Topology, or Kubernetes manifests for the
     default cluster.
@@ -35,9 +35,9 @@ def render(file: Path, node: str | None, manifests: tuple[Path, ...], as_json: b
     tell_about_manifests(found)
     if node is not None and node not in plan.intent.nodes:
         raise UsageError(f"there is no node {node}", fix=f"there are: {', '.join(plan.intent.nodes)}")
-    plugin = network_plugin(plan.state.network.plugin)
+    chosen = dataplane(plan.state.network.plugin, plan.state.network.service_proxy)
     names = [node] if node is not None else list(plan.intent.nodes)
-    programs = [plugin.render(plan.intent.for_node(name)) for name in names]
+    programs = [chosen.render(plan.intent.for_node(name)) for name in names]
     if as_json:
         print_json({program.node: _owners(program) for program in programs})
     else:

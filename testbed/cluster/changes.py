@@ -1,8 +1,9 @@
 """Changes to a cluster that is already there, each at the cost of what it touches.
 
-Owns what one Pod's coming, going or change of condition means for EndpointSlices and addresses. A Service
-that does not select the Pod keeps its very slices (`is`). What remains in proportion to the cluster is one
-shallow copy of a mapping.
+Owns what the coming, going or change of condition of one Pod, and the coming and going of one Service, mean
+for EndpointSlices and addresses. A Service that does not select the Pod keeps its very slices (`is`). What
+remains in proportion to the cluster is a shallow copy of a mapping, and, for a new Service, a look at every
+Pod.
 """
 
 from __future__ import annotations
@@ -12,17 +13,27 @@ from dataclasses import dataclass, replace
 
 from testbed.cluster.draft import PodDraft
 from testbed.cluster.endpoints import all_slices_for, keeping_identity
-from testbed.cluster.index import index_of, services_selecting, with_pod, without_pod
+from testbed.cluster.index import index_of, selects, services_selecting, with_pod, without_pod
 from testbed.cluster.ipam import take_pod_addresses
 from testbed.cluster.pods import pod_of
 from testbed.cluster.scheduler import Load, Placement, place
-from testbed.cluster.state import ClusterIndex, ClusterState, PodPhase, PodState, ServiceState
-from testbed.errors import UsageError
+from testbed.cluster.service_addresses import AddressRequest, assign_service_addresses
+from testbed.cluster.state import (
+    ClusterIndex,
+    ClusterState,
+    PodPhase,
+    PodState,
+    SelectorTerm,
+    ServiceState,
+    ServiceType,
+)
+from testbed.errors import CapacityError, UsageError
+from testbed.inet import IPAddresses
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A new state; by `namespace/name`, the Services whose slices differ and the Pods that differ."""
+    """A new state; by `namespace/name`, the Services that differ or whose slices do, and the Pods that do."""
 
     state: ClusterState
     services: frozenset[str] = frozenset()
@@ -82,6 +93,59 @@ def delete_pod(state: ClusterState, pod: str) -> Change:
     if gone.phase is PodPhase.RUNNING:
         index = without_pod(index, gone)
     return _update_slices(replace(state, pods=pods, index=index), gone, is_gone=True)
+
+
+def next_cluster_ips(state: ClusterState, service: str) -> IPAddresses:
+    """Return the addresses that a Service of that name (`namespace/name`) gets if it asks for none.
+
+    Costs a look at every Service.
+
+    Raises:
+        CapacityError: none is left.
+    """
+    taken = [AddressRequest(name, other.cluster_ips) for name, other in state.services.items()]
+    requests = [*(request for request in taken if request.wanted), AddressRequest(service)]
+    return assign_service_addresses(requests, state.network.service_cidrs)[service]
+
+
+def add_service(state: ClusterState, service: ServiceState) -> Change:
+    """Add a Service that has its addresses already; node ports are not compared with those of others.
+
+    Raises:
+        UsageError: there is a Service of that name.
+        CapacityError: another Service has one of its addresses.
+    """
+    name, index = service.qualified_name, index_of(state)
+    if name in state.services:
+        raise UsageError(f"there is a Service {name} already", fix="remove it first, or use another name")
+    for address in service.cluster_ips:
+        if address in index.services_by_address:
+            raise CapacityError(
+                f"ClusterIP {address} belongs to Service {index.services_by_address[address]}"
+            )
+    slices = state.slices
+    if service.type is not ServiceType.EXTERNAL_NAME:
+        selected = (pod for _, pod in sorted(state.pods.items()) if selects(service, pod))
+        slices = {**slices, name: all_slices_for(service, selected, state.manual_slices.get(name, ()))}
+    services = {**state.services, name: service}
+    added = replace(state, services=services, slices=slices, index=_with_service(index, service))
+    return Change(added, frozenset({name}))
+
+
+def remove_service(state: ClusterState, service: str) -> Change:
+    """Remove a Service (`namespace/name`) and its EndpointSlices; its addresses are free again.
+
+    Raises:
+        UsageError: no such Service.
+    """
+    gone = state.services.get(service)
+    if gone is None:
+        raise UsageError(f"there is no Service {service}", fix="name it as namespace/name")
+    services, slices = dict(state.services), dict(state.slices)
+    del services[service]
+    slices.pop(service, None)
+    removed = replace(state, services=services, slices=slices, index=_without_service(index_of(state), gone))
+    return Change(removed, frozenset({service}))
 
 
 def _pod(state: ClusterState, name: str) -> PodState:
@@ -145,3 +209,29 @@ def _members(state: ClusterState, service: ServiceState) -> frozenset[str]:
         for endpoint in found.endpoints
         if endpoint.target is not None
     )
+
+
+def _with_service(index: ClusterIndex, service: ServiceState) -> ClusterIndex:
+    name, by_term = service.qualified_name, index.services_by_term
+    if service.selector:
+        term = _term(service)
+        by_term = {**by_term, term: tuple(sorted((*by_term.get(term, ()), name)))}
+    by_address = {**index.services_by_address, **dict.fromkeys(service.cluster_ips, name)}
+    return replace(index, services_by_term=by_term, services_by_address=by_address)
+
+
+def _without_service(index: ClusterIndex, service: ServiceState) -> ClusterIndex:
+    by_term, by_address = dict(index.services_by_term), dict(index.services_by_address)
+    if service.selector:
+        term = _term(service)
+        left = tuple(name for name in by_term.pop(term) if name != service.qualified_name)
+        by_term |= {term: left} if left else {}
+    for address in service.cluster_ips:
+        del by_address[address]
+    return replace(index, services_by_term=by_term, services_by_address=by_address)
+
+
+def _term(service: ServiceState) -> SelectorTerm:
+    """Return the label under which the index keeps a Service: the first of its selector."""
+    key, value = min((service.selector or {}).items())
+    return service.namespace, key, value

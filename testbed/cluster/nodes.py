@@ -12,7 +12,7 @@ from testbed.cluster.ipam import node_blocks
 from testbed.cluster.state import NetworkSettings, NodeState
 from testbed.cluster.underlay import Underlay
 from testbed.errors import Finding, SpecError
-from testbed.spec.cluster import ClusterSpec
+from testbed.spec.cluster import OVERHEAD_BYTES, ClusterSpec
 from testbed.spec.kubernetes import Namespace, Node
 
 NO_PLUGIN = "none"
@@ -20,9 +20,6 @@ NO_PLUGIN = "none"
 
 NO_PLUGIN_REASON = "NetworkPluginNotReady: cni plugin not initialized"
 """What the kubelet says then."""
-
-TUNNEL_OVERHEAD_BYTES = {"vxlan": 50, "geneve": 50, "none": 0}
-"""Inner Ethernet 14, outer IPv4 20, UDP 8, and 8 of VXLAN (RFC 7348) or option-less Geneve (RFC 8926)."""
 
 IPV6_EXTRA_BYTES = 20
 """How much longer the outer header is where nodes have IPv6 addresses."""
@@ -38,19 +35,22 @@ def network_settings(cluster: ClusterSpec) -> NetworkSettings:
         SpecError: the given MTU does not fit the underlay's with this encapsulation.
     """
     network, underlay_mtu = cluster.network, cluster.topology.mtu
+    encapsulation = network.carrier.encapsulation
     fitting = underlay_mtu - _overhead_bytes(cluster)
     mtu = network.mtu if isinstance(network.mtu, int) else fitting
     if mtu > fitting:
-        raise SpecError([_mtu_too_large(mtu, fitting, underlay_mtu, network.encapsulation)])
+        raise SpecError([_mtu_too_large(mtu, fitting, underlay_mtu, encapsulation)])
     return NetworkSettings(
         plugin=network.plugin,
-        encapsulation=network.encapsulation,
+        encapsulation=encapsulation,
         service_proxy=cluster.service_proxy.mode,
         pod_cidrs=(cluster.pod_cidr,),
         service_cidrs=(cluster.service_cidr,),
         underlay_mtu_bytes=underlay_mtu,
         mtu_bytes=mtu,
         datapath_type=network.datapath_type,
+        carrier=network.carrier_name,
+        direct_routing=network.direct_routing,
     )
 
 
@@ -113,7 +113,7 @@ def _node_labels(name: str, own: Mapping[str, str], manifest: Node | None) -> Ma
 
 
 def _overhead_bytes(cluster: ClusterSpec) -> int:
-    overhead = TUNNEL_OVERHEAD_BYTES[cluster.network.encapsulation]
+    overhead = OVERHEAD_BYTES[cluster.network.carrier.encapsulation]
     is_ipv6 = cluster.topology.node_cidr.version == 6
     return overhead + (IPV6_EXTRA_BYTES if overhead and is_ipv6 else 0)
 

@@ -17,6 +17,7 @@ from testbed.cluster.state import (
     ServicePort,
     ServiceState,
 )
+from testbed.dataplanes.catalogue import SERVICE_PROXIES
 from testbed.inet import IPAddress, Protocol, host_at
 
 Aim = tuple[IPAddress, Protocol, int]
@@ -30,7 +31,7 @@ class Outcome(StrEnum):
     REJECTED = "rejected"
     """The client is told: a TCP RST, or an ICMP port unreachable."""
     DROPPED = "dropped"
-    """Nobody answers."""
+    """Nobody answers; at most a router says that it has no route."""
     UNSPECIFIED = "unspecified"
     """The model does not say: a node's own address, or one beyond the cluster."""
 
@@ -94,13 +95,23 @@ def _to_service(state: ClusterState, source: PodState, service: ServiceState, ai
         return Reachability(Outcome.DROPPED, f"no service proxy serves Service {name}")
     port = _port(service, protocol, number)
     if port is None:
-        # kube-proxy, nftables mode: a port that the Service of an active ClusterIP does not have is rejected.
-        return Reachability(Outcome.REJECTED, f"Service {name} has no port {number}/{protocol}")
+        return _to_unknown_port(state, f"Service {name} has no port {number}/{protocol}")
     deliveries = _service_deliveries(state, source, service, (address, port))
     if not deliveries:
         # kube-proxy: traffic to a Service port "has no endpoints" is rejected, never left without an answer.
         return Reachability(Outcome.REJECTED, f"Service {name} has no endpoints for port {number}/{protocol}")
     return Reachability(Outcome.DELIVERED, f"it is the address of Service {name}", deliveries)
+
+
+def _to_unknown_port(state: ClusterState, reason: str) -> Reachability:
+    """Return what becomes of a packet to a port that an active ClusterIP does not have.
+
+    kube-proxy's nftables mode rejects it; its iptables mode has no rule for it, so that it leaves by the
+    node's routes, where nobody has the address.
+    """
+    if SERVICE_PROXIES[state.network.service_proxy].rejects_unknown_ports:
+        return Reachability(Outcome.REJECTED, reason)
+    return Reachability(Outcome.DROPPED, f"{reason}, and the service proxy leaves such packets alone")
 
 
 def _to_nobody(state: ClusterState, destination: IPAddress) -> Reachability:

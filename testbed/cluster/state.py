@@ -180,7 +180,9 @@ class EndpointSliceState:
 class NetworkSettings:
     """The cluster's addressing and dataplane, as resolved from kind: Cluster.
 
-    `plugin` is "none" where no network plugin is installed. `mtu_bytes` is what a Pod's interface gets.
+    `plugin` is "none" where no network plugin is installed. `carrier` is how it carries packets between
+    nodes, in the plugin's own word, and `encapsulation` what that wraps them in. `mtu_bytes` is what a Pod's
+    interface gets.
     """
 
     plugin: str
@@ -191,6 +193,8 @@ class NetworkSettings:
     underlay_mtu_bytes: int
     mtu_bytes: int
     datapath_type: str = "auto"
+    carrier: str = ""
+    direct_routing: bool = False
 
 
 SelectorTerm = tuple[str, str, str]

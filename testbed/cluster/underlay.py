@@ -153,6 +153,15 @@ def next_hop_mac(underlay: Underlay, from_node: str, to_node: str) -> MacAddress
     return there.mac if here.segment == there.segment else here.gateway_mac
 
 
+def share_segment(underlay: Underlay, one: str, other: str) -> bool:
+    """Whether two nodes reach each other without a router.
+
+    Raises:
+        KeyError: no such node.
+    """
+    return underlay.nodes[one].segment == underlay.nodes[other].segment
+
+
 def pod_routes(
     underlay: Underlay, pod_cidrs: Mapping[str, IPNetworks]
 ) -> Mapping[str, tuple[UnderlayRoute, ...]]:

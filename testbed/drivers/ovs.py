@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from testbed.dataplanes.program import OvsBridge, OvsPort, ProgramObject
+from testbed.dataplanes.openvswitch import OvsBridge, OvsPort
+from testbed.dataplanes.program import Difference, ProgramObject, difference
 from testbed.drivers.shell import run
 from testbed.errors import RunFailed
 
@@ -45,37 +46,49 @@ class OvsInstance:
         return run(["ovs-appctl", "-t", f"{self.folder}/ovs-vswitchd.ctl", *arguments])
 
 
-def apply(instance: OvsInstance, wanted: Iterable[ProgramObject]) -> None:
-    """Add the bridges and ports that are missing, in one transaction, and verify that each came up.
+class OvsDriver:
+    """Bridges and ports of one node (see `driver.Driver`)."""
 
-    Raises:
-        RunFailed: Open vSwitch accepted a port and then could not open it.
-    """
-    mine = [thing for thing in wanted if isinstance(thing, OvsBridge | OvsPort)]
-    held = observe(instance)
-    arguments: list[str] = []
-    for thing in mine:
-        if thing.key not in held:
-            arguments += [
-                "--",
-                *(_add_bridge(thing, instance) if isinstance(thing, OvsBridge) else _add_port(thing)),
-            ]
-    if not arguments:
-        return
-    instance.vsctl(arguments[1:])
-    held = observe(instance)
-    missing = [thing.text() for thing in mine if thing.key not in held]
-    if missing:
-        raise RunFailed(f"Open vSwitch could not open: {'; '.join(missing)}", where=str(instance.folder))
+    def __init__(self, instance: OvsInstance) -> None:
+        self._instance = instance
+
+    def observe(self, wanted: Sequence[ProgramObject]) -> tuple[ProgramObject, ...]:
+        """Return those of the wanted bridges and ports that are up; ports have an OpenFlow number then."""
+        held = observe(self._instance)
+        return tuple(thing for thing in _own(wanted) if thing.key in held)
+
+    def apply(self, wanted: Sequence[ProgramObject]) -> None:
+        """Add the bridges and ports that are missing, in one transaction, and verify that each came up.
+
+        Raises:
+            RunFailed: Open vSwitch accepted a port and then could not open it.
+        """
+        missing = difference(self.observe(wanted), _own(wanted))
+        if not missing:
+            return
+        self.change(missing)
+        left = difference(self.observe(wanted), _own(wanted))
+        if left:
+            told = "; ".join(thing.text() for thing in left.added)
+            raise RunFailed(f"Open vSwitch could not open: {told}", where=str(self._instance.folder))
+
+    def change(self, change: Difference) -> None:
+        """Remove ports and add bridges and ports, in one transaction; what is gone already is no error."""
+        arguments: list[str] = []
+        for thing in _own((*change.removed, *change.replaced)):
+            if isinstance(thing, OvsPort):
+                arguments += ["--", "--if-exists", "del-port", thing.bridge, thing.name]
+        for thing in _own((*change.added, *change.replaced)):
+            if isinstance(thing, OvsBridge):
+                arguments += ["--", *_add_bridge(thing, self._instance)]
+            else:
+                arguments += ["--", *_add_port(thing)]
+        if arguments:
+            self._instance.vsctl(arguments[1:])
 
 
-def remove_ports(instance: OvsInstance, ports: Iterable[OvsPort]) -> None:
-    """Remove ports, in one transaction; those that are gone already are no error."""
-    arguments: list[str] = []
-    for port in ports:
-        arguments += ["--", "--if-exists", "del-port", port.bridge, port.name]
-    if arguments:
-        instance.vsctl(arguments[1:])
+def _own(things: Iterable[ProgramObject]) -> list[OvsBridge | OvsPort]:
+    return [thing for thing in things if isinstance(thing, OvsBridge | OvsPort)]
 
 
 def observe(instance: OvsInstance) -> set[str]:

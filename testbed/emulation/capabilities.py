@@ -7,10 +7,12 @@ may be built in: names prove nothing.
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from testbed.cluster.state import NetworkSettings
 from testbed.cluster.underlay import Underlay
+from testbed.dataplanes.catalogue import NETWORK_PLUGINS, SERVICE_PROXIES
 from testbed.drivers.shell import run
 from testbed.errors import CapabilityMissing, TestbedError
 
@@ -58,10 +60,11 @@ def _has_openvswitch() -> bool:
     return done.returncode == 0
 
 
-def _nft(rules: str) -> Callable[[], bool]:
+def _nft(rules: str, interface: str = "") -> Callable[[], bool]:
     def try_it() -> bool:
         try:
-            run(["ip", "link", "add", "try-nft", "type", "veth", "peer", "name", "try-nft-p"])
+            if interface:
+                run(["ip", "link", "add", interface, "type", "veth", "peer", "name", f"{interface}-p"])
             run(["nft", "-f", "-"], stdin=rules)
         except TestbedError:
             return False
@@ -76,6 +79,48 @@ table netdev try {
 }
 """
 
+_NAT = """
+table ip try {
+  map services { type ipv4_addr . inet_proto . inet_service : verdict; }
+  chain balance {
+    numgen random mod 2 vmap { 0 : accept, 1 : accept }
+  }
+  chain masquerading {
+    type nat hook postrouting priority srcnat
+    masquerade fully-random
+  }
+  chain services {
+    type nat hook prerouting priority dstnat
+    fib daddr type local return
+    ip daddr . meta l4proto . th dport vmap @services
+    meta l4proto tcp dnat to 192.0.2.1:1
+  }
+}
+"""
+
+_IPTABLES = """*nat
+:TRY - [0:0]
+-A TRY -m comment --comment "t" -m mark --mark 0x1/0x1 -m statistic --mode random --probability 0.5 -j RETURN
+-A TRY -m addrtype --dst-type LOCAL -j MARK --set-xmark 0x1/0x1
+-A TRY -p tcp -m tcp -j DNAT --to-destination 192.0.2.1:1
+-A POSTROUTING -j MASQUERADE --random-fully
+COMMIT
+*filter
+-A FORWARD -m conntrack --ctstate INVALID -j DROP
+-A FORWARD -j REJECT --reject-with icmp-port-unreachable
+COMMIT
+"""
+
+
+def _has_iptables() -> bool:
+    """Whether iptables' matches and targets that kube-proxy uses work, over nftables."""
+    try:
+        run(["iptables-nft-restore", "--noflush"], stdin=_IPTABLES)
+    except TestbedError:
+        return False
+    return True
+
+
 CAPABILITIES = (
     Capability("veth", "every Pod", _tries(["ip", "link", "add", "try-v", "type", "veth"]), True),
     Capability(
@@ -84,8 +129,22 @@ CAPABILITIES = (
     Capability("htb", "bandwidth of links", _qdisc("htb", "default", "1")),
     Capability("pfifo", "queue length of links", _qdisc("pfifo", "limit", "10")),
     Capability("netem", "delay of links", _qdisc("netem", "delay", "1ms")),
-    Capability("nft-netdev-egress", "loss of links", _nft(_LOSS)),
+    Capability("nft-netdev-egress", "loss of links", _nft(_LOSS, "try-nft")),
     Capability("openvswitch", "datapathType system (else: netdev, in user space)", _has_openvswitch),
+    Capability(
+        "vxlan",
+        "network plugin flannel with backend vxlan",
+        _tries(
+            ["ip", "link", "add", "try-vxlan", "type", "vxlan", "id", "1", "dstport", "8472", "nolearning"]
+        ),
+    ),
+    Capability(
+        "bridge-netfilter",
+        "kube-proxy before Pods on a Linux bridge",
+        _tries(["sysctl", "-q", "-w", "net.bridge.bridge-nf-call-iptables=1"]),
+    ),
+    Capability("iptables", "network plugin flannel, service proxy iptables", _has_iptables),
+    Capability("nftables-nat", "service proxy nftables", _nft(_NAT)),
     Capability("tun", "datapathType netdev", _tries(["ip", "tuntap", "add", "try-tun", "mode", "tap"])),
 )
 
@@ -112,9 +171,19 @@ def resolve_datapath_type(wanted: str) -> str:
     return "netdev"
 
 
-def needs_of(underlay: Underlay, datapath_type: str) -> dict[str, str]:
-    """Return the capabilities that a cluster's links and datapath need, to what asks for them in words."""
-    needs = {"openvswitch": "datapathType: system"} if datapath_type == "system" else {}
+CAPABILITIES_OF_MECHANISM: Mapping[str, tuple[str, ...]] = {
+    "openvswitch": (),
+    "iproute": (),
+    "iptables": ("iptables", "bridge-netfilter"),
+    "nftables": ("nftables-nat", "bridge-netfilter"),
+}
+"""What each mechanism asks of the kernel. Open vSwitch asks by `datapathType`, as it has its own datapath."""
+
+
+def needs_of(underlay: Underlay, network: NetworkSettings) -> dict[str, str]:
+    """Return the capabilities that a cluster's links and dataplane need, to what asks for them in words."""
+    needs = {"openvswitch": "datapathType: system"} if network.datapath_type == "system" else {}
+    needs |= _dataplane_needs(network)
     for link in underlay.links:
         shape = link.shape
         wants = {
@@ -127,13 +196,28 @@ def needs_of(underlay: Underlay, datapath_type: str) -> dict[str, str]:
     return needs
 
 
-def refuse_impossible(underlay: Underlay, datapath_type: str, available: dict[str, bool]) -> None:
-    """Check that the kernel can do what a cluster asks for, before anything is built.
+def _dataplane_needs(network: NetworkSettings) -> dict[str, str]:
+    facts = NETWORK_PLUGINS[network.plugin]
+    needs = {
+        name: f"network plugin {network.plugin} with {facts.carrier_key} {network.carrier}"
+        for name in facts.carriers[network.carrier].capabilities
+    }
+    for word, name, mechanisms in (
+        ("network plugin", network.plugin, facts.mechanisms),
+        ("service proxy", network.service_proxy, SERVICE_PROXIES[network.service_proxy].mechanisms),
+    ):
+        for mechanism in mechanisms:
+            needs |= {each: f"{word} {name}" for each in CAPABILITIES_OF_MECHANISM[mechanism]}
+    return needs
+
+
+def refuse_impossible(needs: Mapping[str, str], available: Mapping[str, bool]) -> None:
+    """Check that the kernel can do what a cluster needs (`needs_of`), before anything is built.
 
     Raises:
         CapabilityMissing: it cannot; says what asks for it.
     """
-    for capability, wanted_for in sorted(needs_of(underlay, datapath_type).items()):
+    for capability, wanted_for in sorted(needs.items()):
         if not available[capability]:
             fix = f"leave {wanted_for} out, or run on a kernel that has it"
             raise CapabilityMissing(capability, wanted_for, fix)

@@ -8,27 +8,23 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from time import monotonic
 from typing import Any
 
 from testbed.cluster.state import ClusterState, ContainerPort, PodState
 from testbed.cluster.underlay import Underlay, pod_routes
-from testbed.dataplanes.program import Sysctl
-from testbed.dataplanes.registry import NetworkPlugin, network_plugin
-from testbed.drivers import iproute, ovs
-from testbed.drivers.openflow import Acknowledgement, ControllerClient
-from testbed.drivers.ovs import OvsInstance
-from testbed.emulation.capabilities import resolve_datapath_type
+from testbed.dataplanes.registry import Dataplane, dataplane
+from testbed.drivers import iproute
+from testbed.emulation.mechanism import ClusterChange, Mechanism
+from testbed.emulation.mechanisms import MechanismNeeds, mechanisms_for, on_each
 from testbed.emulation.namespaces import create as create_namespace
-from testbed.emulation.namespaces import disable_transmit_checksum_offload, entered, pod_namespace
-from testbed.emulation.open_vswitch import Controller, start_open_vswitch
+from testbed.emulation.namespaces import pod_namespace
 from testbed.emulation.pods import create_pods
 from testbed.emulation.prober import Attempt, Outcome, Verdict, probe
 from testbed.emulation.processes import ManagedProcess, Processes
-from testbed.emulation.sandbox import RUN_FOLDER
 from testbed.emulation.underlay import EmulatedUnderlay
 from testbed.errors import NotReady, RunFailed
 from testbed.inet import Protocol
@@ -40,7 +36,6 @@ RAW_VETH = ("raw-veth:client", "raw-veth:server")
 """The two namespaces of the baseline path, joined by one veth pair."""
 RAW_VETH_ADDRESSES = ("192.0.2.1", "192.0.2.2")
 """TEST-NET-1 (RFC 5737)."""
-_NODES_AT_ONCE = 4
 _WARM_UP_TIMEOUT_S = 60.0
 _WARM_UP_TRY_S = 0.1
 Stage = Callable[[str], None]
@@ -55,12 +50,19 @@ class EmulatedCluster:
     underlay: Underlay
     processes: Processes
     images: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    datapath_type: str = ""
-    switches: dict[str, OvsInstance] = field(default_factory=dict)
-    controller: ControllerClient | None = None
-    acknowledgement: Acknowledgement | None = None
+    mechanisms: dict[str, Mechanism] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     _pod_server: ManagedProcess | None = None
+
+    @property
+    def datapath_type(self) -> str:
+        """The kind of datapath of the nodes' switch, as records name it; "" where they have none."""
+        return next(filter(None, (each.datapath_type for each in self.mechanisms.values())), "")
+
+    @property
+    def dataplane(self) -> Dataplane:
+        """The network plugin and the service proxy, put together."""
+        return dataplane(self.state.network.plugin, self.state.network.service_proxy)
 
     def up(self, on_stage: Stage = lambda _name: None) -> None:
         """Build everything and wait until every node's Pods reach every other node's.
@@ -68,21 +70,40 @@ class EmulatedCluster:
         Raises:
             TestbedError: something could not be built, or did not come up in time.
         """
-        plugin = network_plugin(self.state.network.plugin)
+        chosen = self.dataplane
         fabric = EmulatedUnderlay(self.underlay)
-        starting = Controller(RUN_FOLDER, self.processes) if "openflow" in plugin.mechanisms else None
+        needs = MechanismNeeds(self.intent, self.state.network.datapath_type, self.processes)
+        self.mechanisms = mechanisms_for(chosen.mechanisms, needs)
         self._timed("underlay", on_stage, fabric.start)
         if self.state.network.encapsulation == "none":
             self._route_pods(fabric)
-        if starting is not None:
-            self._timed("Open vSwitch", on_stage, lambda: self._start_switches(starting))
-        self._timed("Pods", on_stage, lambda: self._create_pods(plugin))
-        self._timed("node programs", on_stage, lambda: self._program(plugin))
-        if starting is not None:
-            self._timed("flows", on_stage, lambda: self._hand_over(starting))
+        for mechanism in self.mechanisms.values():
+            self._timed(mechanism.start_stage, on_stage, mechanism.start)
+        self._timed("Pods", on_stage, lambda: self._create_pods(chosen))
+        self._timed("node programs", on_stage, lambda: self._program(chosen))
+        for mechanism in self.mechanisms.values():
+            self._timed(mechanism.finish_stage, on_stage, partial(mechanism.finish, self.intent))
         self._timed("workloads", on_stage, self._start_workloads)
-        if plugin.mechanisms:
+        if chosen.mechanisms:
             self._timed("readiness", on_stage, self._await_reachability)
+
+    def change(self, state: ClusterState, intent: ClusterIntent, owners: Collection[str]) -> None:
+        """Bring the running cluster to a changed state; return when every node has it in force.
+
+        Pods are neither created nor deleted.
+
+        Args:
+            state: the cluster after the change.
+            intent: its intent.
+            owners: keys of the intent objects that were touched: changed, added or removed.
+
+        Raises:
+            TestbedError: a mechanism refuses the change, or does not acknowledge it in time.
+        """
+        change = ClusterChange(self.intent, intent, owners)
+        for mechanism in self.mechanisms.values():
+            mechanism.change(change, self.dataplane)
+        self.state, self.intent = state, intent
 
     def running_pods(self) -> tuple[PodState, ...]:
         """Return the Pods that exist, sorted by `namespace/name`."""
@@ -117,6 +138,9 @@ class EmulatedCluster:
     # --- stages ----------------------------------------------------------------------------------------
 
     def _timed(self, name: str, on_stage: Stage, act: Callable[[], None]) -> None:
+        if not name:
+            act()
+            return
         on_stage(name)
         began = monotonic()
         try:
@@ -132,47 +156,21 @@ class EmulatedCluster:
         for router, routes in pod_routes(self.underlay, blocks).items():
             fabric.add_router_routes(router, routes)
 
-    def _start_switches(self, starting: Controller) -> None:
-        self.datapath_type = resolve_datapath_type(self.state.network.datapath_type)
-        nodes = list(self.intent.nodes)
-        self.switches = start_open_vswitch(
-            nodes, RUN_FOLDER, starting.openflow_socket, self.datapath_type, self.processes
-        )
-
-    def _create_pods(self, plugin: NetworkPlugin) -> None:
+    def _create_pods(self, chosen: Dataplane) -> None:
+        needs_checksums = any(each.pods_compute_checksums for each in self.mechanisms.values())
         for name, node in self.intent.nodes.items():
-            if self._needs_checksums:
-                iproute.write_sysctls(name, deaf_kernel(node.uplink))
+            for mechanism in self.mechanisms.values():
+                mechanism.prepare(name)
             pods = [thing for thing in self.intent.local[name].values() if isinstance(thing, PodAttachment)]
-            create_pods(node, pods, plugin.pod_interface, needs_checksums=self._needs_checksums)
+            create_pods(node, pods, chosen.network.pod_interface, needs_checksums=needs_checksums)
 
-    @property
-    def _needs_checksums(self) -> bool:
-        return self.datapath_type == "netdev"
+    def _program(self, chosen: Dataplane) -> None:
+        on_each(list(self.intent.nodes), partial(self._program_node, chosen))
 
-    def _program(self, plugin: NetworkPlugin) -> None:
-        """Program every node, several at a time: each spends most of it waiting for its own switch."""
-        with ThreadPoolExecutor(_NODES_AT_ONCE) as pool:
-            for done in [pool.submit(self._program_node, plugin, name) for name in self.intent.nodes]:
-                done.result()
-
-    def _program_node(self, plugin: NetworkPlugin, name: str) -> None:
-        wanted = plugin.render(self.intent.for_node(name)).objects()
-        if name in self.switches:
-            self._hand_uplink_over(name)
-            ovs.apply(self.switches[name], wanted)
-        iproute.apply(name, wanted)
-        if self._needs_checksums:
-            with entered(name):
-                disable_transmit_checksum_offload(self.intent.nodes[name].uplink)
-
-    def _hand_uplink_over(self, name: str) -> None:
-        """Take the node's address off its uplink: the program gives it to the bridge that takes that in."""
-        iproute.batch(name, [f"addr flush dev {self.intent.nodes[name].uplink}"])
-
-    def _hand_over(self, starting: Controller) -> None:
-        self.controller = starting.connect()
-        self.acknowledgement = self.controller.hand_over(self.intent)
+    def _program_node(self, chosen: Dataplane, name: str) -> None:
+        wanted = chosen.render(self.intent.for_node(name)).objects()
+        for mechanism in self.mechanisms.values():
+            mechanism.apply(name, wanted)
 
     def _start_workloads(self) -> None:
         self._pod_server = self.processes.start(
@@ -238,20 +236,6 @@ class EmulatedCluster:
             for target in first.values()
             if source is not target
         ]
-
-
-def deaf_kernel(uplink: str) -> tuple[Sysctl, ...]:
-    """Return the sysctls that keep a node's kernel from answering what a user-space switch takes in.
-
-    The switch reads frames off the uplink and the Pods' links (AF_PACKET), and the kernel sees each as
-    well. It must not answer ARP there for addresses that its bridges hold (arp_ignore), and must drop
-    packets whose way back leads through a bridge (rp_filter). Interfaces to come take the defaults.
-    """
-    return tuple(
-        Sysctl(f"net/ipv4/conf/{interface}/{name}", "1")
-        for interface in ("default", uplink)
-        for name in ("arp_ignore", "rp_filter")
-    )
 
 
 def _listening(pod: PodState, port: ContainerPort) -> dict[str, object]:

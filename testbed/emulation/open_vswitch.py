@@ -1,21 +1,119 @@
-"""Starts each node's own Open vSwitch, and the controller that all of them connect to."""
+"""Open vSwitch in a running cluster: each node's own daemons, and the controller that all connect to."""
 
 from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from testbed.drivers.openflow import ControllerClient
-from testbed.drivers.ovs import OvsInstance
+from testbed.dataplanes.linux import Sysctl
+from testbed.dataplanes.program import ProgramObject
+from testbed.dataplanes.registry import Dataplane
+from testbed.drivers import iproute
+from testbed.drivers.openflow import Acknowledgement, ControllerClient, Delta
+from testbed.drivers.ovs import OvsDriver, OvsInstance
 from testbed.drivers.shell import run
+from testbed.emulation.capabilities import resolve_datapath_type
+from testbed.emulation.mechanism import ClusterChange
+from testbed.emulation.namespaces import disable_transmit_checksum_offload, entered
 from testbed.emulation.processes import ManagedProcess, Processes, wait_for_line
+from testbed.emulation.sandbox import RUN_FOLDER
+from testbed.errors import RunFailed
+from testbed.intent import ClusterIntent, IntentObject
 
 _SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
 _START_TIMEOUT_S = 30.0
 BRIDGES = ("br-int", "br-phy")
+
+
+def deaf_kernel(uplink: str) -> tuple[Sysctl, ...]:
+    """Return the sysctls that keep a node's kernel from answering what a user-space switch takes in.
+
+    The switch reads frames off the uplink and the Pods' links (AF_PACKET), and the kernel sees each as
+    well. It must not answer ARP there for addresses that its bridges hold (arp_ignore), and must drop
+    packets whose way back leads through a bridge (rp_filter). Interfaces to come take the defaults.
+    """
+    return tuple(
+        Sysctl(f"net/ipv4/conf/{interface}/{name}", "1")
+        for interface in ("default", uplink)
+        for name in ("arp_ignore", "rp_filter")
+    )
+
+
+class OpenVSwitch:
+    """The mechanism "openvswitch" (see `mechanism.Mechanism`): bridges by database, flows by the controller.
+
+    `switches` are the nodes' instances once started, `controller` the client once flows were handed over.
+    The controller's process starts at once, so that it is ready when the bridges are.
+    """
+
+    start_stage = "Open vSwitch"
+    finish_stage = "flows"
+
+    def __init__(self, intent: ClusterIntent, datapath_type: str, processes: Processes) -> None:
+        self._nodes = intent.nodes
+        self._wanted_datapath = datapath_type
+        self._processes = processes
+        self._starting = Controller(RUN_FOLDER, processes)
+        self.datapath_type = ""
+        self.switches: dict[str, OvsInstance] = {}
+        self.controller: ControllerClient | None = None
+        self.acknowledgement: Acknowledgement | None = None
+
+    @property
+    def pods_compute_checksums(self) -> bool:
+        """In user space, packets are read off the Pods' links before any hardware would have its turn."""
+        return self.datapath_type == "netdev"
+
+    def start(self) -> None:
+        """Start the daemons of every node."""
+        self.datapath_type = resolve_datapath_type(self._wanted_datapath)
+        socket_path = self._starting.openflow_socket
+        self.switches = start_open_vswitch(
+            list(self._nodes), RUN_FOLDER, socket_path, self.datapath_type, self._processes
+        )
+
+    def prepare(self, node: str) -> None:
+        """Keep the node's kernel out of what a user-space switch does."""
+        if self.pods_compute_checksums:
+            iproute.write_sysctls(node, deaf_kernel(self._nodes[node].uplink))
+
+    def apply(self, node: str, wanted: Sequence[ProgramObject]) -> None:
+        """Bring a node to its bridges and ports; its address leaves the uplink for the bridge above."""
+        uplink = self._nodes[node].uplink
+        iproute.batch(node, [f"addr flush dev {uplink}", f"route flush dev {uplink}"])
+        OvsDriver(self.switches[node]).apply(wanted)
+        if self.pods_compute_checksums:
+            with entered(node):
+                disable_transmit_checksum_offload(uplink)
+
+    def finish(self, intent: ClusterIntent) -> None:
+        """Hand all flows over; return when every bridge has them in force."""
+        self.controller = self._starting.connect()
+        self.acknowledgement = self.controller.hand_over(intent)
+
+    def change(self, change: ClusterChange, dataplane: Dataplane) -> None:
+        """Change ports node by node, and flows through the controller."""
+        for node, instance in self.switches.items():
+            OvsDriver(instance).change(change.on_node(dataplane, node))
+        if self.controller is None:
+            raise RunFailed("the controller was not handed any flows yet")
+        shared = _delta(change.before.shared, change.after.shared, change.owners)
+        local = {
+            node: _delta(change.before.local[node], change.after.local[node], change.owners)
+            for node in change.after.nodes
+            if change.touches(node)
+        }
+        self.acknowledgement = self.controller.update(shared, local)
+
+
+def _delta(
+    before: Mapping[str, IntentObject], after: Mapping[str, IntentObject], owners: Collection[str]
+) -> Delta:
+    changed = {owner: after[owner] for owner in owners if owner in after}
+    return Delta(changed, [owner for owner in owners if owner in before and owner not in after])
 
 
 class Controller:

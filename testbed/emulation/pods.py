@@ -9,7 +9,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable, Iterable, Sequence
 
-from testbed.dataplanes.program import PodInterface
+from testbed.dataplanes.linux import PodInterface
 from testbed.drivers import iproute
 from testbed.emulation import namespaces
 from testbed.emulation.namespaces import pod_namespace

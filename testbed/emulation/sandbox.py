@@ -137,6 +137,14 @@ def refuse_without_permission() -> None:
             fix="run as root, or allow user namespaces (sysctl user.max_user_namespaces, and "
             "kernel.apparmor_restrict_unprivileged_userns=0 on Ubuntu)",
         )
+
+
+def refuse_without_tun() -> None:
+    """Check that the device may be opened through which a switch in user space reaches the kernel.
+
+    Raises:
+        EnvironmentProblem: says why not and how to get it.
+    """
     try:
         os.close(os.open(_TUN, os.O_RDWR))
     except OSError as error:

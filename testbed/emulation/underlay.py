@@ -13,7 +13,7 @@ from mininet.node import Host, Switch
 from mininet.topo import Topo
 
 from testbed.cluster.underlay import NodeAttachment, Underlay, UnderlayLink, UnderlayRoute, UnderlayRouter
-from testbed.dataplanes.program import Sysctl
+from testbed.dataplanes.linux import Sysctl
 from testbed.drivers import iproute
 from testbed.drivers.shaping import ShapedEnd, lose, shape
 from testbed.drivers.shell import run
@@ -28,7 +28,13 @@ _ROUTER_SYSCTLS = (
     Sysctl("net/ipv4/fib_multipath_hash_policy", "1"),
     Sysctl("net/ipv4/conf/all/rp_filter", "0"),
 )
-_NODE_SYSCTLS = (Sysctl("net/ipv4/conf/all/rp_filter", "0"), Sysctl("net/ipv4/conf/default/rp_filter", "0"))
+_NODE_SYSCTLS = (
+    Sysctl("net/ipv4/conf/all/rp_filter", "0"),
+    Sysctl("net/ipv4/conf/default/rp_filter", "0"),
+    # No limit on ICMP errors: a probe asks more in a second than a kernel would answer (six, then one a
+    # second to each Pod), and a refusal that is not sent looks like a drop.
+    Sysctl("net/ipv4/icmp_ratemask", "0"),
+)
 _QUIET_SYSCTLS = (
     Sysctl("net/ipv6/conf/all/disable_ipv6", "1"),
     Sysctl("net/ipv6/conf/default/disable_ipv6", "1"),
@@ -140,9 +146,10 @@ class EmulatedUnderlay:
             f"link set {node.interface} mtu {self.plan.mtu_bytes} up",
             f"addr add {node.address}/{node.prefix_length} dev {node.interface}",
         ]
-        if node.gateway is not None:
-            lines.append(f"route add default via {node.gateway}")
-        iproute.batch(node.node, lines)
+        # kubeadm asks for a default route: kube-proxy rejects packets as they are forwarded, which takes a
+        # way on for them. On a segment without a router it leads to the wire, where nobody takes them.
+        way = f"via {node.gateway}" if node.gateway is not None else f"dev {node.interface}"
+        iproute.batch(node.node, [*lines, f"route add default {way}"])
 
     def _start_router(self, router: UnderlayRouter) -> None:
         namespace = router_namespace(router.name)

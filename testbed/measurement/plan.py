@@ -7,13 +7,12 @@ falls on all alike.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import TypeVar
 
 from testbed.measurement.workload import Workload
-from testbed.records.schema import RAW_VETH
 
 Thing = TypeVar("Thing")
 
@@ -31,21 +30,20 @@ class PlannedTrial:
 
 
 def plan_trials(
-    workloads: Sequence[Workload], variants: Sequence[str], *, repeats: int, seed: int
+    workloads: Mapping[str, Sequence[Workload]], *, repeats: int, seed: int
 ) -> tuple[PlannedTrial, ...]:
     """Return all trials in the order of the run: every combination exactly once in each repeat.
 
     Args:
-        workloads: with distinct names; raw veth is added to the paths of each.
-        variants: distinct labels of the cells; [""] when nothing is swept.
+        workloads: by the label of the cell ("" when nothing is swept), with names that are distinct there.
         repeats: how often each cell is built.
         seed: recorded with the run. The same arguments, in any order, give the same plan.
     """
     ordered = [
         (variant, repeat, *combination)
         for repeat in range(repeats)
-        for variant in _shuffled(sorted(variants), f"{seed}/{repeat}")
-        for combination in _shuffled(_combinations(workloads), f"{seed}/{repeat}/{variant}")
+        for variant in _shuffled(sorted(workloads), f"{seed}/{repeat}")
+        for combination in _shuffled(_combinations(workloads[variant]), f"{seed}/{repeat}/{variant}")
     ]
     return tuple(PlannedTrial(index, *rest) for index, rest in enumerate(ordered))
 
@@ -55,7 +53,7 @@ def _combinations(workloads: Sequence[Workload]) -> list[tuple[Workload, str, st
         (workload, protocol, path)
         for workload in sorted(workloads, key=lambda workload: workload.name)
         for protocol in sorted(set(workload.protocols))
-        for path in sorted({RAW_VETH, *workload.paths})
+        for path in sorted(set(workload.paths))
     ]
 
 

@@ -10,15 +10,17 @@ from testbed.measurement.connect import connect_exchange
 from testbed.measurement.host import Path
 from testbed.measurement.iperf3 import iperf3_exchange
 from testbed.measurement.ping import ping_exchange
+from testbed.measurement.programming import ServiceChanger, programming_exchange
 from testbed.measurement.readings import Exchange
 from testbed.measurement.sockperf import sockperf_exchange
-from testbed.measurement.workload import CONNECT, LATENCY, PING, THROUGHPUT, Workload
+from testbed.measurement.workload import CONNECT, LATENCY, PING, PROGRAMMING, THROUGHPUT, Workload
 
 _PACKAGES = {
     LATENCY: {"sockperf": "sockperf"},
     THROUGHPUT: {"iperf3": "iperf3"},
     CONNECT: {},
     PING: {"ping": "iputils-ping"},
+    PROGRAMMING: {},
 }
 
 
@@ -28,7 +30,13 @@ def required_programs(measurement_types: Iterable[str]) -> dict[str, str]:
     return dict(sorted(needed.items()))
 
 
-def prepare_exchange(workload: Workload, protocol: str, path: Path, scratch_dir: FilePath) -> Exchange:
+def prepare_exchange(
+    workload: Workload,
+    protocol: str,
+    path: Path,
+    scratch_dir: FilePath,
+    changer: ServiceChanger | None = None,
+) -> Exchange:
     """Return what it takes to measure a workload over a path.
 
     Args:
@@ -36,6 +44,7 @@ def prepare_exchange(workload: Workload, protocol: str, path: Path, scratch_dir:
         protocol: one of PROTOCOLS_OF_TYPE[workload.type].
         path: where from and where to.
         scratch_dir: an existing directory for what tools write; nothing stays in it.
+        changer: what adds the Service that a workload of type programming is about; others need none.
     """
     if workload.type == LATENCY:
         return sockperf_exchange(workload, Protocol(protocol), path, scratch_dir)
@@ -45,4 +54,6 @@ def prepare_exchange(workload: Workload, protocol: str, path: Path, scratch_dir:
         return connect_exchange(workload, path, scratch_dir)
     if workload.type == PING:
         return ping_exchange(workload, path, scratch_dir)
+    if workload.type == PROGRAMMING and changer is not None:
+        return programming_exchange(workload, path, changer)
     raise ValueError(f"no tool carries out measurements of type '{workload.type}'")

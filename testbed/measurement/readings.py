@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from testbed.inet import IPAddress, Protocol
-from testbed.measurement.host import Completed
+from testbed.measurement.clock import Clock
+from testbed.measurement.host import Completed, RunningProgram
 
 Samples = NDArray[np.float64]
 """One-dimensional, in the order in which they were taken, all finite."""
@@ -47,7 +48,8 @@ class Exchange:
 
     `listener` is None where the kernel itself answers (ping). `scratch_files` are what the client leaves
     behind. `read` turns the ended client into readings; it raises RunFailed where there are none. `idle_s`
-    is how long the client, once connected, does nothing before its first message.
+    is how long the client, once connected, does nothing before its first message. `attend` is for a client
+    that does not end by itself: what to do while it runs, after which it is ended.
     """
 
     client_argv: tuple[str, ...]
@@ -56,3 +58,4 @@ class Exchange:
     listener: Listener | None = None
     scratch_files: tuple[FilePath, ...] = field(default=())
     idle_s: float = 0.0
+    attend: Callable[[RunningProgram, Clock], None] | None = None

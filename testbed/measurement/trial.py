@@ -14,10 +14,11 @@ from pathlib import Path as FilePath
 
 from testbed.errors import RunFailed
 from testbed.measurement.head_start import Held
-from testbed.measurement.host import Path
+from testbed.measurement.host import Completed, Path
 from testbed.measurement.host_load import host_load, read_counters
 from testbed.measurement.plan import PlannedTrial
 from testbed.measurement.probes import prepare_exchange
+from testbed.measurement.programming import ServiceChanger
 from testbed.measurement.readings import Exchange, Readings, Samples
 from testbed.measurement.servers import refuse_dead_server, start_servers
 from testbed.measurement.surroundings import Surroundings
@@ -55,12 +56,17 @@ def run_trial(
     *,
     surroundings: Surroundings,
     held: Held | None = None,
+    changer: ServiceChanger | None = None,
 ) -> TrialOutcome:
     """Carry out one trial and return how it went; files that tools leave in the scratch folder are removed.
 
-    `held` is the trial's head start, if it had one.
+    `held` is the trial's head start, if it had one; `changer` is for workloads of type programming.
     """
-    exchange = held.exchange if held else prepare_exchange(workload, protocol, path, surroundings.scratch_dir)
+    exchange = (
+        held.exchange
+        if held
+        else prepare_exchange(workload, protocol, path, surroundings.scratch_dir, changer)
+    )
     clock = surroundings.clock
     attempt = _Attempt(exchange, path, surroundings)
     started_s = clock.now_s()
@@ -144,19 +150,23 @@ class _Attempt:
     def _run_client(self, held: Held | None) -> Readings:
         clock = self._surroundings.clock
         before = read_counters(clock.now_s())
-        timeout_s = self._exchange.client_timeout_s
         try:
-            if held is None:
-                argv = self._exchange.client_argv
-                completed = self._path.client.run(
-                    argv, timeout_s=timeout_s, cpu=self._surroundings.pinning.client
-                )
-            else:
-                held.client.release()
-                completed = held.client.wait(timeout_s)
+            completed = self._completed(held)
         finally:
             self.host_load = host_load(before, read_counters(clock.now_s()))
         return self._exchange.read(completed)
+
+    def _completed(self, held: Held | None) -> Completed:
+        exchange, client = self._exchange, self._path.client
+        cpu = self._surroundings.pinning.client
+        if held is not None:
+            held.client.release()
+            return held.client.wait(exchange.client_timeout_s)
+        if exchange.attend is None:
+            return client.run(exchange.client_argv, timeout_s=exchange.client_timeout_s, cpu=cpu)
+        with client.start(exchange.client_argv, cpu=cpu) as program:
+            exchange.attend(program, self._surroundings.clock)
+            return Completed(exchange.client_argv, 0, program.output(), "")
 
 
 def _recorded(argv: tuple[str, ...]) -> tuple[str, ...]:

@@ -14,14 +14,16 @@ LATENCY = "latency"
 THROUGHPUT = "throughput"
 CONNECT = "connect"
 PING = "ping"
+PROGRAMMING = "programming"
 
 PROTOCOLS_OF_TYPE = {
     LATENCY: ("TCP", "UDP"),
     THROUGHPUT: ("TCP", "UDP"),
     CONNECT: ("TCP",),
     PING: ("ICMP",),
+    PROGRAMMING: ("TCP",),
 }
-"""Which protocols each measurement type can be carried out over."""
+"""Which protocols each measurement type can be carried out over; programming tries TCP connections."""
 
 GIVEN_ENDS = "given-ends"
 """The path between the ends that an experiment names itself (`from` and `to`), beside those of the matrix."""
@@ -35,9 +37,10 @@ NANOSECONDS = 1_000_000_000
 class Workload:
     """One measurement: which tool's work, over which paths, and how much of it.
 
-    `message_bytes` None leaves the size to the tool: iperf3 takes 128 KiB writes for TCP and datagrams that
-    fit the path for UDP. `bandwidth_bps` is UDP's, the sum over all streams; None is as fast as it goes.
-    `count` is connections (connect) or requests (ping); `interval_s` is between requests (ping) or the span
+    `paths` are all of them, raw veth among them where the type has that baseline. `message_bytes` None leaves
+    the size to the tool: iperf3 takes 128 KiB writes for TCP and datagrams that fit the path for UDP.
+    `bandwidth_bps` is UDP's, the sum over all streams; None is as fast as it goes. `count` is connections
+    (connect), requests (ping) or Services (programming); `interval_s` is between requests (ping) or the span
     of one sample (throughput).
     """
 

@@ -4,12 +4,14 @@ A run is a list of trials in the order they were carried out. A trial is one mea
 repeat of one variant. Its raw samples are rows of a table:
 
     samples   columns  trial     int32    index of the trial in RunRecord.trials
-                       metric    category rtt_us | connect_us | throughput_bps
+                       metric    category, one of METRICS
                        sequence  int32    position within the trial and metric, from 0
                        value     float64  in the unit that the metric's name ends in
 
 Latency and ping give rtt_us (whole round trip), connect gives connect_us (SYN to connected), throughput gives
-throughput_bps (payload received per interval, all streams added up).
+throughput_bps (payload received per interval, all streams added up). Programming gives two samples for each
+Service that it adds: programming_us (until every node has it in force) and first_connection_us (until a
+connection to it succeeded), both from the moment at which the change began.
 """
 
 from __future__ import annotations
@@ -25,11 +27,16 @@ METRICS = {
     "ping": "rtt_us",
     "connect": "connect_us",
     "throughput": "throughput_bps",
+    "programming": "programming_us",
+    "first-connection": "first_connection_us",
 }
-"""Measurement type to the metric of its samples."""
+"""What is sampled to the metric of its samples: the measurement types, and programming's second sample."""
 
 RAW_VETH = "raw-veth"
-"""The path every figure is compared with: two namespaces joined by one veth pair, in the same repeat."""
+"""The path that figures are compared with: two namespaces joined by one veth pair, in the same repeat.
+
+Measurements of type programming have no such baseline: without a cluster there is nothing to program.
+"""
 
 
 class TrialStatus(StrEnum):
@@ -60,8 +67,9 @@ class TrialRecord:
     """One measurement over one path in one repeat of one variant.
 
     `variant` is a readable label of the swept values ("" when nothing is swept) and `settings` the values
-    themselves. `started_s` counts from the start of the run. `summary` holds what the tool itself reports
-    beside samples (retransmits, lost_packets, sent_packets, ...), in the units of the names.
+    themselves: by dotted path, or by the name of an axis to the label that was chosen there. `started_s`
+    counts from the start of the run. `summary` holds what the tool itself reports beside samples
+    (retransmits, lost_packets, sent_packets, ...), in the units of the names.
     """
 
     variant: str

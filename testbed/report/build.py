@@ -6,17 +6,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from testbed.analysis.statistics import is_rate
 from testbed.records.atomic import replace_files
 from testbed.records.store import read_run
 from testbed.report.figures.boxes import draw_boxes
 from testbed.report.figures.distribution import draw_distribution
 from testbed.report.figures.ratios import draw_ratios
+from testbed.report.figures.scaling import draw_scaling
 from testbed.report.figures.throughput import draw_throughput
 from testbed.report.html import render_page
 from testbed.report.style import Drawn, as_png, as_svg, settle, styled
 from testbed.report.tables import summary_csv
 from testbed.report.topology import draw_topology
-from testbed.report.view import RunView, view_of
+from testbed.report.view import Measurement, RunView, view_of
 
 FIGURES_FOLDER = "figures"
 PAGE_FILE = "report.html"
@@ -62,10 +64,25 @@ def draw_figures(view: RunView) -> Iterator[Drawn]:
     """Yield every figure of a run, in the order of the page; to be used inside `style.styled`."""
     if view.record.drawing.nodes:
         yield draw_topology(view.record.drawing)
+    yield from draw_scaling(view)
     yield from draw_ratios(view)
     for measurement in view.measurements:
-        if measurement.type == "throughput":
+        yield from _draw_measurement(view, measurement)
+
+
+def _draw_measurement(view: RunView, measurement: Measurement) -> Iterator[Drawn]:
+    """Yield the figures of one measurement.
+
+    Where something is swept beside a number, the scaling figure has the rates and the percentiles already,
+    and what is left to show is distributions; of few samples it has all.
+    """
+    is_scaled = view.scaling is not None and view.scaling.has_groups
+    if is_rate(measurement.metric):
+        if not is_scaled:
             yield draw_throughput(view, measurement)
-        else:
-            yield draw_distribution(view, measurement)
-            yield draw_boxes(view, measurement)
+        return
+    has_tail = "p99" in set(view.rows_of(measurement)["statistic"])
+    if has_tail or not is_scaled:
+        yield draw_distribution(view, measurement)
+    if not is_scaled:
+        yield draw_boxes(view, measurement)

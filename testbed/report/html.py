@@ -10,14 +10,20 @@ from importlib import resources
 from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
+from testbed.analysis.trends import LEVEL_MARGIN
+from testbed.analysis.verdict import Level
 from testbed.records.schema import RunRecord
+from testbed.report.comparison import comparisons_of, summary_of
+from testbed.report.growth import growth_tables
+from testbed.report.labels import axis_label, last_part
+from testbed.report.ranking import ranking_heading, ranking_tables
 from testbed.report.style import Drawn
 from testbed.report.svg import inlined
 from testbed.report.tables import failed_trials, failure_reasons, finding_tables, provenance_rows
 from testbed.report.view import RunView
 from testbed.report.wording import VERDICTS, key_findings, sentences_of
 
-MOST_ROWS_OPEN = 48
+MOST_ROWS_OPEN = 36
 """A longer table is folded up, so that the page stays one that can be read through."""
 
 MOST_TRIALS_NAMED = 12
@@ -53,6 +59,7 @@ def _contents(view: RunView, figures: Sequence[tuple[Drawn, str]]) -> Mapping[st
         "trials_named": trials_named,
         "sentences": sentences_of(view),
         "key_findings": key_findings(view),
+        **_dataplane_contents(view),
         "tables": finding_tables(view),
         "most_rows_open": MOST_ROWS_OPEN,
         "variant_heading": view.variant_heading,
@@ -65,6 +72,22 @@ def _contents(view: RunView, figures: Sequence[tuple[Drawn, str]]) -> Mapping[st
         "provenance": provenance_rows(record),
         "commands": commands(record),
         "spec": json.dumps(record.spec, indent=2, ensure_ascii=False),
+    }
+
+
+def _dataplane_contents(view: RunView) -> Mapping[str, object]:
+    """Return what sets dataplanes and sizes side by side; all of it empty for a run that has neither."""
+    scaling, comparisons = view.scaling, comparisons_of(view)
+    return {
+        "rankings": ranking_tables(view),
+        "ranking_heading": ranking_heading(view),
+        "growth": growth_tables(view),
+        "growth_over": axis_label(scaling.key) if scaling else "",
+        "growth_heading": last_part(scaling.group_key) if scaling and scaling.has_groups else "",
+        "level_percent": f"{100 * (LEVEL_MARGIN - 1):.0f}",
+        "comparisons": comparisons,
+        "comparison_summary": summary_of(comparisons),
+        "is_spoiled": view.verdict.level is Level.SPOILED,
     }
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
+from testbed.analysis.axes import Setting, named_settings, settings_by_variant, swept_axes
 from testbed.records.schema import RAW_VETH, RunRecord
 
 PATH_LABELS = {
@@ -13,15 +12,23 @@ PATH_LABELS = {
     "clusterip-same-node": "ClusterIP, same node",
     "clusterip-other-node": "ClusterIP, other node",
     "hairpin": "hairpin through ClusterIP",
+    "first-service": "ClusterIP, first Service",
+    "last-service": "ClusterIP, last Service",
+    "new-service": "a new Service",
 }
 
 METRIC_LABELS = {
     "rtt_us": "round-trip time",
     "connect_us": "time to connect",
     "throughput_bps": "throughput",
+    "programming_us": "time until in force",
+    "first_connection_us": "time to the first connection",
 }
 
 STATISTIC_LABELS = {"p50": "median", "mean": "mean"}
+
+NOUNS = {"services": ("Service", "Services"), "nodes": ("node", "nodes"), "repeats": ("repeat", "repeats")}
+"""Last part of a swept key to the name of what it counts."""
 
 
 def path_label(path: str) -> str:
@@ -38,16 +45,16 @@ def measurement_label(name: str, kind: str) -> str:
 def variant_labels(record: RunRecord) -> dict[str, str]:
     """Return a short readable name of every variant.
 
-    One swept setting: its value. Several: each value after the last part of its key. The variant's own label
-    where that would not tell two variants apart.
+    One swept setting: its value. Several: the label of a named axis, what a number counts, and any other
+    value after the last part of its key. The variant's own label where that would not tell two apart.
     """
-    settings: dict[str, Mapping[str, object]] = {cell.variant: {} for cell in record.cells}
-    settings |= {trial.variant: trial.settings for trial in record.trials}
-    keys = swept_settings(record)
+    settings = settings_by_variant(record)
+    keys = [axis.key for axis in swept_axes(record)]
+    named = named_settings(record)
     short = {}
     for variant, values in settings.items():
         parts = [
-            str(values[key]) if len(keys) == 1 else f"{_last_part(key)} {values[key]}"
+            str(values[key]) if len(keys) == 1 or key in named else _beside_others(key, values[key])
             for key in keys
             if key in values
         ]
@@ -56,16 +63,40 @@ def variant_labels(record: RunRecord) -> dict[str, str]:
     return short if unique else {variant: variant for variant in settings}
 
 
-def swept_settings(record: RunRecord) -> list[str]:
-    """Return the keys of all swept settings, sorted."""
-    return sorted({key for trial in record.trials for key in trial.settings})
+def _beside_others(key: str, value: Setting) -> str:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return number_label(key, value)
+    return f"{last_part(key)} {value}"
 
 
 def sweep_heading(record: RunRecord) -> str:
     """Return what the variants differ in: "encapsulation", or "variant" for several settings."""
-    keys = swept_settings(record)
-    return _last_part(keys[0]) if len(keys) == 1 else "variant"
+    axes = swept_axes(record)
+    return last_part(axes[0].key) if len(axes) == 1 else "variant"
 
 
-def _last_part(key: str) -> str:
+def last_part(key: str) -> str:
+    """Return the last word of a dotted path: "encapsulation"."""
     return key.rpartition(".")[2]
+
+
+def number_label(key: str, number: float) -> str:
+    """Return a swept number with what it counts: "1,000 Services", "mtu 1,450"."""
+    nouns = NOUNS.get(last_part(key))
+    if nouns is None:
+        return f"{last_part(key)} {number:,.10g}"
+    return f"{number:,.10g} {nouns[0] if number == 1 else nouns[1]}"
+
+
+def axis_label(key: str) -> str:
+    """Return what a swept number counts, for the axis of a figure: "number of Services", "mtu"."""
+    nouns = NOUNS.get(last_part(key))
+    return f"number of {nouns[1]}" if nouns else last_part(key)
+
+
+def short_number(number: float) -> str:
+    """Return a number that fits below a tick: "100", "5k", "1.5M"."""
+    for size, suffix in ((1e6, "M"), (1e3, "k")):
+        if abs(number) >= size:
+            return f"{number / size:.4g}{suffix}"
+    return f"{number:.4g}"

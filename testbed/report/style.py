@@ -15,15 +15,22 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.typing import LineStyleType, RcKeyType
 
+from testbed.analysis.axes import Scaling
 from testbed.records.schema import RAW_VETH
 
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Colours that people with any common colour blindness tell apart (Okabe and Ito, "Color Universal Design",
 2008), without the yellow and black that white paper and raw veth take away."""
 
+LINE_COLOURS = (*OKABE_ITO[:4], "#332288", "#663300")
+"""The same without the two that are too pale for a thin line; indigo and brown stand in for them, chosen for
+their distance from the others to eyes of every kind. Each has a contrast of 3 to white or more."""
+
 RAW_COLOUR = "#4D4D4D"
 INK, FAINT, GRID = "#222222", "#666666", "#DDDDDD"
 DASHES: tuple[LineStyleType, ...] = ("solid", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)))
+
+MARKERS = ("o", "s", "^", "D", "v", "P")
 
 PATH_COLOURS = {
     RAW_VETH: RAW_COLOUR,
@@ -32,6 +39,9 @@ PATH_COLOURS = {
     "clusterip-same-node": "#E69F00",
     "clusterip-other-node": "#D55E00",
     "hairpin": "#CC79A7",
+    "first-service": "#009E73",
+    "last-service": "#332288",
+    "new-service": "#663300",
 }
 """The two ways to name a Pod are two hues; the farther path is the darker one."""
 
@@ -74,10 +84,11 @@ RC: dict[RcKeyType, object] = {
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Colour and dash pattern of one line or bar."""
+    """Colour, dash pattern and marker of one line or bar."""
 
     colour: str
     dash: LineStyleType = "solid"
+    marker: str = "o"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +105,25 @@ class Drawn:
 def path_looks(paths: Sequence[str]) -> dict[str, Look]:
     """Return a look for every path; paths of the experiment's own take the remaining colours in turn."""
     own = [path for path in paths if path not in PATH_COLOURS]
-    looks = {path: Look(colour) for path, colour in PATH_COLOURS.items() if path in paths}
+    looks = {
+        path: Look(colour, marker=MARKERS[number % len(MARKERS)])
+        for number, (path, colour) in enumerate(PATH_COLOURS.items())
+        if path in paths
+    }
     return looks | {path: _nth_look(number) for number, path in enumerate(own)}
 
 
-def variant_looks(variants: Sequence[str], settings: Mapping[str, Mapping[str, object]]) -> dict[str, Look]:
-    """Return a look for every variant: a scale of colours for one swept number, else distinct ones."""
+def variant_looks(
+    variants: Sequence[str], settings: Mapping[str, Mapping[str, object]], scaling: Scaling | None = None
+) -> dict[str, Look]:
+    """Return a look for every variant: a scale of colours for one swept number, else distinct ones.
+
+    Where something else is swept beside a number, variants that differ in the number alone look the same.
+    """
+    if scaling is not None and scaling.has_groups:
+        of_groups = {group: _nth_look(number) for number, group in enumerate(scaling.groups)}
+        swept = {variant: of_groups[group] for (group, _), variant in scaling.variants.items()}
+        return {variant: swept.get(variant, Look(FAINT)) for variant in variants}
     numbers = [list(settings.get(variant, {}).values()) for variant in variants]
     if len(variants) > 3 and all(len(values) == 1 and _is_number(values[0]) for values in numbers):
         scale = mpl.colormaps["viridis"]
@@ -109,8 +133,9 @@ def variant_looks(variants: Sequence[str], settings: Mapping[str, Mapping[str, o
 
 
 def _nth_look(number: int) -> Look:
-    dash = DASHES[number // len(OKABE_ITO) % len(DASHES)]
-    return Look(OKABE_ITO[number % len(OKABE_ITO)], dash)
+    """Return the look of the n-th line; every other is dashed, so that one below it can be seen."""
+    dash = DASHES[(number % 2 + number // len(LINE_COLOURS) * 2) % len(DASHES)]
+    return Look(LINE_COLOURS[number % len(LINE_COLOURS)], dash, MARKERS[number % len(MARKERS)])
 
 
 def _is_number(value: object) -> bool:

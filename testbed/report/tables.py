@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from testbed.analysis.frames import protocol_of
+from testbed.analysis.statistics import is_rate
 from testbed.records.schema import RAW_VETH, RunRecord, TrialStatus
-from testbed.report.labels import measurement_label, path_label
+from testbed.report.labels import path_label
 from testbed.report.numbers import quantity, quantity_interval, ratio, ratio_range
 from testbed.report.view import Measurement, RunView
 
@@ -36,11 +37,13 @@ class FindingRow:
 
 @dataclass(frozen=True, slots=True)
 class FindingTable:
-    """All combinations of one measurement."""
+    """All combinations of one measurement; without a baseline there are no ratios."""
 
     title: str
     value_heading: str
     has_tail: bool
+    has_protocol: bool
+    has_baseline: bool
     rows: tuple[FindingRow, ...]
 
 
@@ -63,14 +66,17 @@ def finding_tables(view: RunView) -> list[FindingTable]:
 
 
 def _finding_table(view: RunView, measurement: Measurement) -> FindingTable:
-    main = view.main.loc[view.main["measurement"] == measurement.name]
-    tails = view.summary.loc[
-        (view.summary["measurement"] == measurement.name) & (view.summary["statistic"] == "p99")
-    ].set_index(["protocol", "path", "variant"])["mean"]
-    rows = tuple(_finding_row(view, row, tails) for _, row in main.iterrows())
-    heading = "mean rate" if measurement.type == "throughput" else "median"
+    summary = view.rows_of(measurement)
+    tails = summary.loc[summary["statistic"] == "p99"].set_index(["protocol", "path", "variant"])["mean"]
+    rows = tuple(_finding_row(view, row, tails) for _, row in view.main_of(measurement).iterrows())
+    heading = "mean rate" if is_rate(measurement.metric) else "median"
     return FindingTable(
-        measurement_label(measurement.name, measurement.type), heading, bool(len(tails)), rows
+        title=measurement.title,
+        value_heading=heading,
+        has_tail=bool(len(tails)),
+        has_protocol=any(measurement.protocols),
+        has_baseline=measurement.has_baseline,
+        rows=rows,
     )
 
 

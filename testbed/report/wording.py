@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
-from testbed.analysis.frames import protocol_of, sorted_measurements, sorted_paths, sorted_protocols
+from testbed.analysis.axes import Setting, swept_axes
+from testbed.analysis.frames import (
+    WITHOUT_BASELINE,
+    protocol_of,
+    sorted_measurements,
+    sorted_paths,
+    sorted_protocols,
+)
 from testbed.analysis.verdict import Level
-from testbed.records.schema import RunRecord, TrialRecord, TrialStatus
-from testbed.report.labels import METRIC_LABELS, measurement_label, path_label
-from testbed.report.numbers import count_range, counted, duration, listed, significant
+from testbed.records.schema import RAW_VETH, RunRecord, TrialRecord, TrialStatus
+from testbed.report.dataplanes import named_dataplanes, shared_dataplane
+from testbed.report.labels import METRIC_LABELS, last_part, measurement_label, path_label
+from testbed.report.numbers import count_range, counted, duration, listed, quantity, significant
 from testbed.report.view import Measurement, RunView
 
 VERDICTS = {
@@ -17,8 +25,6 @@ VERDICTS = {
     Level.CAUTION: "Read these figures with the following in mind.",
     Level.SPOILED: "Do not rely on these figures.",
 }
-PLUGINS = {"ovs": "Open vSwitch", "none": "no network plugin"}
-ENCAPSULATIONS = {"vxlan": "VXLAN", "geneve": "Geneve", "none": "no encapsulation"}
 DATAPATHS = {
     "system": "Open vSwitch forwards in the kernel (datapath type system).",
     "netdev": "Open vSwitch forwards in user space, without DPDK (datapath type netdev).",
@@ -28,6 +34,7 @@ TYPES = {
     "ping": "round-trip time of echoes",
     "connect": "time to open a connection",
     "throughput": "payload received per second",
+    "programming": "time to add a Service, until it is in force everywhere and until a connection succeeds",
 }
 
 
@@ -37,7 +44,7 @@ def sentences_of(view: RunView) -> list[str]:
     sentences = [
         _network(record),
         *_datapaths(record),
-        _sweep(view),
+        *_sweep(view),
         *_measured(record),
         _repetition(view),
         _when(record),
@@ -63,8 +70,10 @@ def _network(record: RunRecord) -> str:
     mtu = count_range([cell.mtu_bytes for cell in cells])
     built = counted(len(cells), "time")
     took = duration(sum(cell.build_s for cell in cells) / len(cells))
+    dataplane = shared_dataplane(record)
+    joined = f", joined by {dataplane}" if dataplane else ""
     return (
-        f"A cluster of {listed(sizes)}{_dataplane(record.spec)}, with an MTU of {mtu} bytes inside the Pods. "
+        f"A cluster of {listed(sizes)}{joined}, with an MTU of {mtu} bytes inside the Pods. "
         f"It was built {built}, in {took} on average."
     )
 
@@ -73,42 +82,29 @@ def _sized(noun: str, numbers: Sequence[int]) -> str:
     return f"{count_range(numbers)} {noun if set(numbers) == {1} else f'{noun}s'}"
 
 
-def _dataplane(spec: Mapping[str, object]) -> str:
-    """Return the network plugin and encapsulation that a spec names, as far as it does."""
-    plugin = _text_at(spec, ("cluster", "network", "plugin"))
-    encapsulation = _text_at(spec, ("cluster", "network", "encapsulation"))
-    swept = _mapping_at(spec, ("sweep",))
-    if not plugin or "cluster.network.plugin" in swept:
-        return ""
-    name = PLUGINS.get(plugin, plugin)
-    if not encapsulation or "cluster.network.encapsulation" in swept:
-        return f", joined by {name}"
-    return f", joined by {name} with {ENCAPSULATIONS.get(encapsulation, encapsulation)}"
-
-
-def _mapping_at(spec: Mapping[str, object], keys: Sequence[str]) -> Mapping[str, object]:
-    place: object = spec.get("spec", spec)
-    for key in keys:
-        place = place.get(key) if isinstance(place, Mapping) else None
-    return place if isinstance(place, Mapping) else {}
-
-
-def _text_at(spec: Mapping[str, object], keys: Sequence[str]) -> str:
-    value = _mapping_at(spec, keys[:-1]).get(keys[-1])
-    return value if isinstance(value, str) else ""
-
-
 def _datapaths(record: RunRecord) -> list[str]:
     kinds = sorted({cell.datapath_type for cell in record.cells if cell.datapath_type})
     return [DATAPATHS.get(kind, f"Open vSwitch ran with the datapath type {kind}.") for kind in kinds]
 
 
-def _sweep(view: RunView) -> str:
+def _sweep(view: RunView) -> list[str]:
     if not view.has_variants:
-        return ""
-    names = [view.variant_names[variant] for variant in view.variants]
-    what = view.variant_heading if view.variant_heading != "variant" else "settings"
-    return f"{counted(len(names), 'variant')} side by side ({what}): {listed(names)}."
+        return []
+    axes = [axis for axis in swept_axes(view.record) if len(axis.values) > 1]
+    count = counted(len(view.variants), "variant")
+    if len(axes) > 1:
+        parts = [f"{last_part(axis.key)} ({', '.join(map(_value, axis.values))})" for axis in axes]
+        sentence = f"{count} side by side: {' by '.join(parts)}."
+    else:
+        what = view.variant_heading if view.variant_heading != "variant" else "settings"
+        sentence = f"{count} side by side ({what}): {listed([view.variant_names[v] for v in view.variants])}."
+    named = named_dataplanes(view.record)
+    return [sentence, *([f"{'; '.join(named)}."] if named else [])]
+
+
+def _value(value: Setting) -> str:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return f"{value:,}" if is_number else str(value)
 
 
 def _measured(record: RunRecord) -> list[str]:
@@ -117,11 +113,9 @@ def _measured(record: RunRecord) -> list[str]:
         trials = [trial for trial in record.trials if trial.measurement == name]
         protocols = listed(sorted_protocols(protocol_of(trial) for trial in trials))
         kind = trials[0].type
-        what = TYPES.get(kind, kind)
-        sentences.append(
-            f"{measurement_label(name, kind)}: {what} over {protocols}, "
-            f"{_each(trials)} a trial{_on(trials, record)}."
-        )
+        what = f"{TYPES.get(kind, kind)} over {protocols}" if protocols else TYPES.get(kind, kind)
+        on = "" if kind in WITHOUT_BASELINE else _on(trials, record)
+        sentences.append(f"{measurement_label(name, kind)}: {what}, {_each(trials)} a trial{on}.")
     paths = [path_label(path) for path in sorted_paths(trial.path for trial in record.trials)]
     return [*sentences, f"Paths: {'; '.join(paths)}."] if paths else []
 
@@ -129,7 +123,7 @@ def _measured(record: RunRecord) -> list[str]:
 def _on(trials: Sequence[TrialRecord], record: RunRecord) -> str:
     """Return the paths of a measurement where they are not those of the whole run."""
     paths = sorted_paths(trial.path for trial in trials)
-    if paths == sorted_paths(trial.path for trial in record.trials):
+    if paths == sorted_paths(t.path for t in record.trials if t.type not in WITHOUT_BASELINE):
         return ""
     return f", on {'; '.join(path_label(path) for path in paths)}"
 
@@ -144,8 +138,10 @@ def _repetition(view: RunView) -> str:
     repeats = len({trial.repeat for trial in trials})
     failed = sum(trial.status is TrialStatus.FAILED for trial in trials)
     outcome = f"{failed} of them failed" if failed else "all of them succeeded"
+    has_raw = any(trial.path == RAW_VETH for trial in trials)
+    beside = ", with raw veth measured beside it" if has_raw else ""
     return (
-        f"{counted(repeats, 'repeat')}, each on a network built afresh, with raw veth measured beside it; "
+        f"{counted(repeats, 'repeat')}, each on a network built afresh{beside}; "
         f"{counted(len(trials), 'trial')} in a shuffled order (seed {view.record.seed}), {outcome}."
     )
 
@@ -161,16 +157,17 @@ def _when(record: RunRecord) -> str:
 
 
 def _finding(view: RunView, measurement: Measurement, protocol: str) -> str:
-    rows = view.main
+    if not measurement.has_baseline:
+        return _finding_without_baseline(view, measurement, protocol)
+    rows = view.main_of(measurement)
     rows = rows.loc[
-        (rows["measurement"] == measurement.name)
-        & (rows["protocol"] == protocol)
+        (rows["protocol"] == protocol)
         & rows["path"].isin(list(measurement.own_paths))
         & rows["ratio"].notna()
     ].sort_values("ratio", kind="stable")
     if rows.empty or tuple(measurement.own_paths) == tuple(measurement.paths):
         return ""
-    what = f"{measurement_label(measurement.name, measurement.type)}, {protocol}"
+    what = _named(measurement, protocol)
     unit = f"the {METRIC_LABELS[measurement.metric]} of raw veth"
     ends = [rows.iloc[0], rows.iloc[-1]]
     texts = [
@@ -180,6 +177,23 @@ def _finding(view: RunView, measurement: Measurement, protocol: str) -> str:
         return f"{what}: {texts[0]}."
     nearest = texts[0].replace(f" of {unit}", "").replace(f" {unit}", "")
     return f"{what}: from {nearest} to {texts[1]}."
+
+
+def _finding_without_baseline(view: RunView, measurement: Measurement, protocol: str) -> str:
+    rows = view.main_of(measurement)
+    rows = rows.loc[(rows["protocol"] == protocol) & rows["mean"].notna()].sort_values("mean", kind="stable")
+    if rows.empty:
+        return ""
+    ends = [rows.iloc[0], rows.iloc[-1]] if len(rows) > 1 else [rows.iloc[0]]
+    texts = [
+        f"{quantity(float(row['mean']), measurement.metric)} ({_who(view, row['path'], row['variant'])})"
+        for row in ends
+    ]
+    return f"{_named(measurement, protocol)}: {'from ' if len(ends) > 1 else ''}{' to '.join(texts)}."
+
+
+def _named(measurement: Measurement, protocol: str) -> str:
+    return f"{measurement.title}, {protocol}" if protocol else measurement.title
 
 
 def _factor(ratio: float) -> str:

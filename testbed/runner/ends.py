@@ -1,18 +1,28 @@
-"""Between whom a trial measures: the path matrix' own Pods, or the ends that an experiment names. Pure."""
+"""Between whom a trial measures: the paths' own Pods, or the ends that an experiment names. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from testbed.cluster.changes import next_cluster_ips
 from testbed.cluster.state import ClusterState, ContainerPort, PodPhase, PodState, ServicePort, ServiceState
 from testbed.errors import Finding, SpecError
-from testbed.inet import Protocol
+from testbed.inet import IPAddress, Protocol
 from testbed.intent import ClusterIntent, ServiceForward, ServicePortForward
-from testbed.measurement.paths import IDLE_IMAGE, PATHS, PORTS, TargetKind, aim
+from testbed.measurement.paths import (
+    IDLE_IMAGE,
+    NEW_SERVICE,
+    PORTS,
+    PathDescription,
+    TargetKind,
+    aim,
+    path_descriptions,
+)
 from testbed.measurement.plan import PlannedTrial
 from testbed.measurement.workload import GIVEN_ENDS, PING
 from testbed.records.schema import RAW_VETH
 from testbed.runner.job import ClusterPlan, Ends
+from testbed.spec.experiment import ExperimentSpec
 from testbed.spec.measurement import MeasurementSpec
 
 EndsKey = tuple[str, str, str]
@@ -20,13 +30,16 @@ EndsKey = tuple[str, str, str]
 
 
 def ends_of_trials(
-    plan: ClusterPlan, trials: Sequence[PlannedTrial], measurements: Mapping[str, MeasurementSpec], file: str
+    plan: ClusterPlan, trials: Sequence[PlannedTrial], spec: ExperimentSpec, file: str
 ) -> dict[EndsKey, Ends]:
-    """Return the ends of every trial.
+    """Return the ends of every trial of a variant, whose spec is given.
 
     Raises:
         SpecError: a measurement names a client, Service or port that the cluster does not have.
+        CapacityError: there is no address for a Service that a measurement adds.
     """
+    measurements = {measurement.name: measurement for measurement in spec.measurements}
+    paths = path_descriptions(len(plan.state.nodes), spec.services)
     found: dict[EndsKey, Ends] = {}
     findings: list[Finding] = []
     for trial in trials:
@@ -34,7 +47,7 @@ def ends_of_trials(
         if key in found:
             continue
         try:
-            found[key] = _ends(plan, trial, measurements[trial.workload.name])
+            found[key] = _ends(plan, trial, measurements[trial.workload.name], paths)
         except LookupError as error:
             path = f"spec.measurements[{list(measurements).index(trial.workload.name)}]"
             findings.append(Finding(file, 0, 0, path, str(error.args[0])))
@@ -43,20 +56,29 @@ def ends_of_trials(
     return found
 
 
-def _ends(plan: ClusterPlan, trial: PlannedTrial, spec: MeasurementSpec) -> Ends:
+def _ends(
+    plan: ClusterPlan, trial: PlannedTrial, spec: MeasurementSpec, paths: Mapping[str, PathDescription]
+) -> Ends:
     kind = trial.workload.type
     if trial.path == RAW_VETH:
         port = 0 if kind == PING else PORTS[kind].direct
         return Ends("", (), None, port, port)
     if trial.path == GIVEN_ENDS:
         return _given_ends(plan, Protocol(trial.protocol) if kind != PING else Protocol.TCP, spec)
-    description = PATHS[trial.path]
-    port, server_port = aim(description, kind)
-    if description.kind is TargetKind.SERVICE:
-        address = plan.state.services[description.target].cluster_ips[0]
-    else:
-        address = plan.state.pods[description.target].addresses[0]
-    return Ends(description.client, description.servers, address, port, server_port)
+    path = paths[trial.path]
+    port, server_port = aim(path, kind)
+    return Ends(path.client, path.servers, _target_address(plan.state, path), port, server_port)
+
+
+def _target_address(state: ClusterState, path: PathDescription) -> IPAddress:
+    if path.name == NEW_SERVICE:
+        return next_cluster_ips(state, path.target)[0]
+    if path.kind is TargetKind.SERVICE:
+        return state.services[path.target].cluster_ips[0]
+    pod = state.pods[path.target]
+    if not pod.addresses:
+        raise LookupError(f"Pod {pod.qualified_name} of path {path.name} is {pod.phase}: {pod.reason}")
+    return pod.addresses[0]
 
 
 def _given_ends(plan: ClusterPlan, protocol: Protocol, spec: MeasurementSpec) -> Ends:

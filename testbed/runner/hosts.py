@@ -21,11 +21,16 @@ _SOCKET_TABLES = {Protocol.TCP: ("tcp", "tcp6"), Protocol.UDP: ("udp", "udp6")}
 
 @dataclass(frozen=True, slots=True)
 class NamespaceHost:
-    """A named network namespace. `name` is what records show, `namespace` what the kernel knows."""
+    """A named network namespace. `name` is what records show, `namespace` what the kernel knows.
+
+    `purpose` says what programs are started for. It keeps apart what they write: a program's output goes to a
+    log that another one of the same name, purpose and namespace would share.
+    """
 
     name: str
     namespace: str
     processes: Processes
+    purpose: str = ""
 
     def run(self, argv: Sequence[str], *, timeout_s: float, cpu: int | None = None) -> Completed:
         """Run a program to its end; see `measurement.host.Host`."""
@@ -47,9 +52,9 @@ class NamespaceHost:
     @contextmanager
     def start(self, argv: Sequence[str], *, cpu: int | None = None) -> Iterator[NamespaceProgram]:
         """Start a program that runs until the context ends; see `measurement.host.Host`."""
-        process = self.processes.start(
-            f"{Path(argv[0]).name} in {self.name}", argv, namespace=self.namespace, cpu=cpu
-        )
+        purpose = f", {self.purpose}," if self.purpose else ""
+        name = f"{Path(argv[0]).name}{purpose} in {self.name}"
+        process = self.processes.start(name, argv, namespace=self.namespace, cpu=cpu)
         try:
             yield NamespaceProgram(tuple(argv), process)
         finally:

@@ -22,8 +22,10 @@ from testbed.measurement.host import Path as MeasuredPath
 from testbed.measurement.plan import PlannedTrial
 from testbed.measurement.surroundings import Surroundings
 from testbed.measurement.trial import TrialOutcome, run_trial
+from testbed.measurement.workload import PROGRAMMING
 from testbed.runner.hosts import NamespaceHost
 from testbed.runner.job import CapabilityJob, CellJob, ClusterPlan, Ends, ProbeJob, from_wire, packed
+from testbed.runner.new_service import NewService
 from testbed.runner.raw_veth import raw_veth_path
 
 Json = dict[str, Any]  # a JSON object that is about to be sent
@@ -77,11 +79,14 @@ def _run_cell(job: CellJob, processes: Processes, emit: Emit) -> None:
 
 
 def _candidates(job: CellJob, cluster: EmulatedCluster) -> list[Candidate]:
-    """Return the trials that may have a head start: their servers need no port that a Pod answers on."""
+    """Return the trials that may have a head start.
+
+    Their servers need no port that a Pod answers on, and they change nothing about the cluster.
+    """
     found = []
     for trial in job.trials:
         ends = _ends(job, trial)
-        if not ends.takes_over:
+        if not ends.takes_over and trial.workload.type != PROGRAMMING:
             found.append(Candidate(trial.index, trial.workload, trial.protocol, _path(trial, ends, cluster)))
     return found
 
@@ -104,29 +109,40 @@ def _carry_out(
             _path(trial, ends, cluster),
             surroundings=surroundings,
             held=held,
+            changer=_changer(trial, ends, cluster),
         )
     finally:
         for pod, ports in taken_over:
             cluster.open_ports(pod, ports)
 
 
+def _changer(trial: PlannedTrial, ends: Ends, cluster: EmulatedCluster) -> NewService | None:
+    if trial.workload.type != PROGRAMMING or ends.address is None:
+        return None
+    return NewService(cluster, ends.address, ends.port)
+
+
 def _path(trial: PlannedTrial, ends: Ends, cluster: EmulatedCluster) -> MeasuredPath:
+    client, server = (f"{side} of trial {trial.index}" for side in ("client", "server"))
     if ends.address is None:
-        client, server = (NamespaceHost(name.replace(":", "/"), name, cluster.processes) for name in RAW_VETH)
-        return raw_veth_path(client, server, ends.port)
+        hosts = [
+            NamespaceHost(name.replace(":", "/"), name, cluster.processes, purpose)
+            for name, purpose in zip(RAW_VETH, (client, server), strict=True)
+        ]
+        return raw_veth_path(hosts[0], hosts[1], ends.port)
     return MeasuredPath(
         name=trial.path,
-        client=_pod_host(ends.client, cluster),
-        servers=tuple(_pod_host(name, cluster) for name in ends.servers),
+        client=_pod_host(ends.client, cluster, client),
+        servers=tuple(_pod_host(name, cluster, server) for name in ends.servers),
         address=ends.address,
         port=ends.port,
         server_port=ends.server_port,
     )
 
 
-def _pod_host(name: str, cluster: EmulatedCluster) -> NamespaceHost:
+def _pod_host(name: str, cluster: EmulatedCluster, purpose: str) -> NamespaceHost:
     namespace, _, pod = name.partition("/")
-    return NamespaceHost(name, pod_namespace(namespace, pod), cluster.processes)
+    return NamespaceHost(name, pod_namespace(namespace, pod), cluster.processes, purpose)
 
 
 # --- probing

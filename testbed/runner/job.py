@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from testbed.cluster.build import build_cluster
+from testbed.cluster.segments import refuse_scattered_nodes
 from testbed.cluster.state import ClusterState, ContainerPort
 from testbed.cluster.underlay import Underlay
 from testbed.cluster.underlay_plan import plan_underlay
@@ -98,8 +99,9 @@ def plan_cluster(spec: ClusterSpec, manifests: Manifests) -> ClusterPlan:
     Raises:
         CapacityError, SpecError: the YAML asks for something that cannot be.
     """
-    state = build_cluster(spec, manifests.objects)
     underlay = plan_underlay(spec.topology, [node.name for node in spec.nodes])
+    refuse_scattered_nodes(spec.network, underlay)
+    state = build_cluster(spec, manifests.objects)
     images = {image: tuple(entry.command) for image, entry in spec.images.items()}
     return ClusterPlan(state, compile_intent(state, underlay), underlay, images)
 

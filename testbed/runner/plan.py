@@ -5,20 +5,26 @@ A cell is one variant in one repeat, on a network built for it alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from itertools import groupby
+from typing import TypeVar
 
+from testbed.errors import Finding, SpecError
 from testbed.measurement.host import Pinning
 from testbed.measurement.paths import path_manifests
 from testbed.measurement.plan import PlannedTrial, plan_trials
-from testbed.measurement.workload import GIVEN_ENDS, workload_from_spec
+from testbed.measurement.workload import workload_from_spec
 from testbed.runner.ends import EndsKey, ends_of_trials
 from testbed.runner.job import ClusterPlan, Ends, plan_cluster
 from testbed.runner.pinning import choose_pinning
 from testbed.spec.experiment import ExperimentSpec
-from testbed.spec.load import Experiment, joined, parse_manifests
+from testbed.spec.load import Experiment, Variant, joined, parse_manifests
 from testbed.spec.manifests import Manifests
+from testbed.spec.sweep import told_once
+
+Decided = TypeVar("Decided")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,23 +51,25 @@ def plan_run(experiment: Experiment) -> RunPlan:
         SpecError, CapacityError: a variant asks for something that cannot be.
         CapabilityMissing: a processor to pin to is not there.
     """
-    plans = {
-        variant.label: _plan_variant(variant.spec, experiment.manifests) for variant in experiment.variants
-    }
+    plans = _each_variant(experiment, lambda variant: _plan_variant(variant.spec, experiment.manifests))
     spec = experiment.spec
     trials = plan_trials(
-        [workload_from_spec(measurement) for measurement in spec.measurements],
-        [variant.label for variant in experiment.variants],
+        {
+            variant.label: [workload_from_spec(measurement) for measurement in variant.spec.measurements]
+            for variant in experiment.variants
+        },
         repeats=spec.repeats,
         seed=spec.seed,
     )
-    measurements = {measurement.name: measurement for measurement in spec.measurements}
-    ends = {
-        label: ends_of_trials(
-            plan, [trial for trial in trials if trial.variant == label], measurements, experiment.file
-        )
-        for label, plan in plans.items()
-    }
+    trials_of = defaultdict[str, list[PlannedTrial]](list)
+    for trial in trials:
+        trials_of[trial.variant].append(trial)
+    ends = _each_variant(
+        experiment,
+        lambda variant: ends_of_trials(
+            plans[variant.label], trials_of[variant.label], variant.spec, experiment.file
+        ),
+    )
     return RunPlan(
         experiment=experiment,
         plans=plans,
@@ -72,8 +80,34 @@ def plan_run(experiment: Experiment) -> RunPlan:
     )
 
 
+def _each_variant(experiment: Experiment, decide: Callable[[Variant], Decided]) -> dict[str, Decided]:
+    """Return what is decided about each variant, by its label.
+
+    Raises:
+        SpecError: with the findings of all variants; those without a place are the experiment's.
+    """
+    made, found = dict[str, Decided](), dict[str, list[Finding]]()
+    for variant in experiment.variants:
+        found[variant.label] = []
+        try:
+            made[variant.label] = decide(variant)
+        except SpecError as error:
+            found[variant.label] += [_placed(each, experiment.file) for each in error.findings]
+    if any(found.values()):
+        raise SpecError(told_once(found))
+    return made
+
+
+def _placed(each: Finding, file: str) -> Finding:
+    """Return a finding about the experiment's spec with the experiment's file, as layers below know none."""
+    is_about_spec = not each.line and each.path.startswith("spec.")
+    return replace(each, file=file) if is_about_spec else each
+
+
 def _plan_variant(spec: ExperimentSpec, manifests: Manifests) -> ClusterPlan:
     parts = [manifests]
-    if any(GIVEN_ENDS not in workload_from_spec(measurement).paths for measurement in spec.measurements):
-        parts.append(parse_manifests(path_manifests([node.name for node in spec.cluster.nodes])))
+    needs_paths = any(measurement.target is None for measurement in spec.measurements)
+    if needs_paths or spec.services:
+        names = [node.name for node in spec.cluster.nodes]
+        parts.append(parse_manifests(path_manifests(names, spec.services)))
     return plan_cluster(spec.cluster, joined(*parts))

@@ -8,26 +8,20 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from testbed.dataplanes.catalogue import NETWORK_PLUGINS, SERVICE_PROXIES, Carrier
 from testbed.inet import IPNetwork
 from testbed.spec.kubernetes.names import DnsLabel, Labels, QuotedText
 from testbed.spec.model import SpecModel, repeated
-from testbed.spec.problem import Problem, described, refuse_if_any, refused
+from testbed.spec.problem import Problem, described, listing, nearest, refuse_if_any, refused, shortened
 from testbed.spec.topology import OwnMeta, TopologySpec, default_cidr
 from testbed.spec.values import Cidr, Text, Whole, between, one_of
-
-PROXIES_OF_PLUGIN: Mapping[str, tuple[str, ...]] = {"ovs": ("ovs", "none"), "none": ("none",)}
-"""The network plugins there are, each with the service proxies that work with it; the first is its default.
-
-A new plugin or proxy is added here and nowhere else in spec. "none" leaves the nodes NotReady.
-"""
-
-NETWORK_PLUGINS = tuple(PROXIES_OF_PLUGIN)
-SERVICE_PROXIES = tuple(dict.fromkeys(mode for modes in PROXIES_OF_PLUGIN.values() for mode in modes))
 
 OVERHEAD_BYTES: Mapping[str, int] = {"vxlan": 50, "geneve": 50, "none": 0}
 """What each encapsulation takes away from the underlay's MTU (RFC 7348, RFC 8926 without options)."""
 
-ENCAPSULATIONS = tuple(OVERHEAD_BYTES)
+CARRIER_KEYS = ("encapsulation", "backend")
+"""Keys of `network` that say how packets travel between nodes: each plugin knows one of them, or none."""
+
 DATAPATH_TYPES = ("auto", "system", "netdev")
 MOST_NODES = 200
 SMALLEST_MTU = 576
@@ -42,19 +36,98 @@ def _mtu(value: object) -> object:
     raise refused(f"{described(value)} is not an MTU", "allowed: auto, or a number of bytes")
 
 
-class NetworkSpec(SpecModel):
-    """The network plugin. `mtu` is a Pod's, in bytes; "auto" is what the underlay leaves room for."""
+def _boolean(value: object) -> object:
+    if isinstance(value, bool):
+        return value
+    raise refused(f"{described(value)} is not a boolean", "allowed: true, false")
 
-    plugin: Annotated[Text, one_of(NETWORK_PLUGINS)] = "ovs"
-    encapsulation: Annotated[Text, one_of(ENCAPSULATIONS)] = "vxlan"
+
+class NetworkSpec(SpecModel):
+    """The network plugin. `mtu` is a Pod's, in bytes; "auto" is what the underlay leaves room for.
+
+    `encapsulation` and `backend` are None where the plugin does not know the key, or the file leaves it to
+    the plugin's default; `carrier` is what they come to. `direct_routing` leaves packets between nodes of one
+    segment without encapsulation.
+    """
+
+    plugin: Annotated[Text, one_of(tuple(NETWORK_PLUGINS))] = "ovs"
+    encapsulation: Text | None = None
+    backend: Text | None = None
+    direct_routing: Annotated[bool, BeforeValidator(_boolean)] = False
     mtu: Annotated[int | Literal["auto"], BeforeValidator(_mtu)] = "auto"
     datapath_type: Annotated[Text, one_of(DATAPATH_TYPES)] = "auto"
+
+    @property
+    def carrier_name(self) -> str:
+        """How packets travel between nodes, in the plugin's own word; "" where there is no choice."""
+        facts = NETWORK_PLUGINS[self.plugin]
+        given = getattr(self, facts.carrier_key) if facts.carrier_key else None
+        return given if isinstance(given, str) else next(iter(facts.carriers))
+
+    @property
+    def carrier(self) -> Carrier:
+        """How packets travel between nodes."""
+        return NETWORK_PLUGINS[self.plugin].carriers[self.carrier_name]
+
+    @model_validator(mode="after")
+    def _is_sound(self) -> NetworkSpec:
+        refuse_if_any(_foreign_keys(self))
+        refuse_if_any(_carrier_problems(self))
+        return self
+
+    @model_serializer(mode="wrap")
+    def _show_what_applies(self, handler: SerializerFunctionWrapHandler) -> dict[str, object]:
+        facts = NETWORK_PLUGINS[self.plugin]
+        own = {_alias(key) for key in ("plugin", "mtu", *facts.options)}
+        shown = {key: value for key, value in handler(self).items() if key in own}
+        return {**shown, **({facts.carrier_key: self.carrier_name} if facts.carrier_key else {})}
+
+
+def _alias(attribute: str) -> str:
+    return NetworkSpec.model_fields[attribute].alias or attribute
+
+
+def _foreign_keys(spec: NetworkSpec) -> list[Problem]:
+    facts = NETWORK_PLUGINS[spec.plugin]
+    known = {"plugin", "mtu", facts.carrier_key, *facts.options}
+    return [
+        Problem(
+            f"{_alias(key)} does not apply to network plugin {spec.plugin}",
+            f"it belongs to {', '.join(_plugins_with(key))}",
+            "remove it, or change the plugin",
+            (_alias(key),),
+            at_key=True,
+        )
+        for key in sorted(spec.model_fields_set - known)
+    ]
+
+
+def _plugins_with(key: str) -> list[str]:
+    return [
+        name for name, facts in NETWORK_PLUGINS.items() if key == facts.carrier_key or key in facts.options
+    ]
+
+
+def _carrier_problems(spec: NetworkSpec) -> list[Problem]:
+    facts, name = NETWORK_PLUGINS[spec.plugin], spec.carrier_name
+    if name not in facts.carriers:
+        what = f"'{shortened(name)}' is not known" if name else "an empty text is not a choice"
+        near = nearest(name, facts.carriers)
+        return [Problem(what, listing(tuple(facts.carriers)), near, (facts.carrier_key,))]
+    if spec.direct_routing and spec.carrier.encapsulation == "none":
+        what = f"directRouting does not apply to {facts.carrier_key} {name}: nothing is encapsulated there"
+        return [Problem(what, "", "remove it", ("directRouting",), at_key=True)]
+    return []
+
+
+def _default_proxy(plugin: str) -> str:
+    return NETWORK_PLUGINS[plugin].service_proxies[0]
 
 
 class ServiceProxySpec(SpecModel):
     """The service proxy."""
 
-    mode: Annotated[Text, one_of(SERVICE_PROXIES)]
+    mode: Annotated[Text, one_of(tuple(SERVICE_PROXIES))]
 
 
 class NodeEntry(SpecModel):
@@ -102,7 +175,7 @@ class ClusterSpec(SpecModel):
     service_cidr: Cidr = Field(default_factory=lambda: default_cidr("10.96.0.0/16"), alias="serviceCIDR")
     network: NetworkSpec = Field(default_factory=NetworkSpec)
     service_proxy: ServiceProxySpec = Field(
-        default_factory=lambda data: ServiceProxySpec(mode=PROXIES_OF_PLUGIN[data["network"].plugin][0])
+        default_factory=lambda data: ServiceProxySpec(mode=_default_proxy(data["network"].plugin))
     )
     images: dict[Text, ImageSpec] = Field(default_factory=dict)
 
@@ -114,6 +187,7 @@ class ClusterSpec(SpecModel):
                 *_range_problems(self),
                 *_mtu_problems(self.network, self.topology),
                 *_proxy_problems(self),
+                *_plugin_size_problems(self),
             ]
         )
         return self
@@ -189,22 +263,32 @@ def _capacity_problems(spec: ClusterSpec) -> list[Problem]:
 def _mtu_problems(network: NetworkSpec, topology: TopologySpec) -> list[Problem]:
     if network.mtu == "auto":
         return []
-    overhead = OVERHEAD_BYTES[network.encapsulation]
+    encapsulation = network.carrier.encapsulation
+    overhead = OVERHEAD_BYTES[encapsulation]
     most = topology.mtu - overhead
     if SMALLEST_MTU <= network.mtu <= most or network.mtu == most:
         return []
     what = f"an MTU of {network.mtu} does not fit"
-    room = f"the underlay's {topology.mtu} less {overhead} for {network.encapsulation}"
+    room = f"the underlay's {topology.mtu} less {overhead} for {encapsulation}"
     allowed = f"{min(SMALLEST_MTU, most)} to {most} ({room})"
     return [Problem(what, allowed, "write auto", ("network", "mtu"))]
 
 
 def _proxy_problems(spec: ClusterSpec) -> list[Problem]:
     plugin, mode = spec.network.plugin, spec.service_proxy.mode
-    if mode in PROXIES_OF_PLUGIN[plugin]:
+    allowed = NETWORK_PLUGINS[plugin].service_proxies
+    if mode in allowed:
         return []
     what = f"service proxy {mode} does not work with network plugin {plugin}"
-    return [Problem(what, f"allowed: {', '.join(PROXIES_OF_PLUGIN[plugin])}", "", ("serviceProxy", "mode"))]
+    return [Problem(what, f"allowed: {', '.join(allowed)}", "", ("serviceProxy", "mode"))]
+
+
+def _plugin_size_problems(spec: ClusterSpec) -> list[Problem]:
+    most = NETWORK_PLUGINS[spec.network.plugin].most_nodes
+    if most is None or len(spec.nodes) <= most:
+        return []
+    what = f"network plugin {spec.network.plugin} does not join nodes, and there are {len(spec.nodes)}"
+    return [Problem(what, f"at most {most} is allowed", "use fewer nodes, or another plugin", ("nodes",))]
 
 
 class Cluster(SpecModel):

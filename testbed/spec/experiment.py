@@ -11,13 +11,16 @@ from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, mode
 
 from testbed.spec.cluster import ClusterSpec
 from testbed.spec.kubernetes.names import DnsLabel, Labels
-from testbed.spec.measurement import OTHER_NODE_PATHS, MeasurementSpec
+from testbed.spec.measurement import GENERATED_PATHS, OTHER_NODE_PATHS, MeasurementSpec
 from testbed.spec.model import SpecModel, repeated
 from testbed.spec.problem import Problem, described, refuse_if_any, refused
 from testbed.spec.values import Text, Whole, between
 
 MOST_VARIANTS = 500
 """How many variants a sweep may come to."""
+
+MOST_SERVICES = 20_000
+"""How many Services may be generated for an experiment."""
 
 Setting = str | int | float | bool
 
@@ -50,11 +53,14 @@ def _pinning(value: object) -> object:
 class ExperimentSpec(SpecModel):
     """What an experiment does.
 
-    `sweep` maps dotted paths into this spec to the values to try; `testbed.spec.sweep` checks and applies it.
+    `services` is how many Services the cluster has beside those of the manifests and of the paths. `sweep`
+    maps dotted paths into this spec to the values to try, and names of axes to their labels and settings;
+    `testbed.spec.sweep` checks and applies it.
     """
 
     cluster: ClusterSpec = Field(default_factory=ClusterSpec)
     manifests: tuple[Text, ...] = ()
+    services: Annotated[Whole, between(0, MOST_SERVICES, "a number of Services")] = 0
     measurements: tuple[MeasurementSpec, ...]
     sweep: dict[Text, object] = Field(default_factory=dict)
     repeats: Annotated[Whole, between(1, 1000, "a number of repeats")] = 3
@@ -102,6 +108,27 @@ def _node_count_problems(spec: ExperimentSpec) -> list[Problem]:
         )
         for at, measurement in enumerate(spec.measurements)
         if (wanted := [path for path in measurement.paths if path in OTHER_NODE_PATHS])
+    ]
+
+
+def generated_path_problems(spec: ExperimentSpec) -> list[Problem]:
+    """Return what is wrong with paths through generated Services where there are none.
+
+    Asked of every variant, not of the experiment itself, whose `services` may be swept.
+    """
+    if spec.services:
+        return []
+    is_given = "services" in spec.model_fields_set
+    return [
+        Problem(
+            f"measurement {measurement.name} has the path {path}, and there are no generated Services",
+            "",
+            "set services to 1 or more, or remove the path",
+            ("services",) if is_given else ("measurements", at, "paths", position),
+        )
+        for at, measurement in enumerate(spec.measurements)
+        for position, path in enumerate(measurement.path_names or ())
+        if path in GENERATED_PATHS
     ]
 
 

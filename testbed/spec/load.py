@@ -10,7 +10,7 @@ from pathlib import Path
 from testbed.errors import Finding, SpecError
 from testbed.spec.bundle import checked, declared_namespaces
 from testbed.spec.cluster import Cluster, ClusterSpec
-from testbed.spec.experiment import ExperimentFile, ExperimentSpec, Setting
+from testbed.spec.experiment import ExperimentFile, ExperimentSpec, Setting, generated_path_problems
 from testbed.spec.include import (
     Findings,
     expanded,
@@ -29,7 +29,7 @@ from testbed.spec.manifests import (
 )
 from testbed.spec.model import Tally
 from testbed.spec.source import SourceFile, read_file
-from testbed.spec.sweep import combinations, overridden
+from testbed.spec.sweep import Combination, combinations, overridden, told_once
 from testbed.spec.targets import target_problems
 from testbed.spec.topology import Topology
 from testbed.spec.translate import validated
@@ -100,20 +100,28 @@ def _experiment(document: Node, overrides: Sequence[str]) -> Experiment:
     choices, sweep_findings = combinations(root)
     if made is None or manifest_findings or sweep_findings:
         raise SpecError([*findings, *manifest_findings, *sweep_findings])
-    variants, findings = list[Variant](), tuple[Finding, ...]()
-    for choice in choices:
-        variant, found = validated(ExperimentFile, choice.root)
-        if variant is None:
-            findings += found
-            continue
-        problems = target_problems(variant.spec, manifests)
-        findings += tuple(finding(choice.root, problem.under("spec")) for problem in problems)
-        variants.append(Variant(choice.label, choice.settings, variant.spec))
-    if findings:
-        raise SpecError(findings)
+    variants = _variants(choices, manifests)
     return Experiment(
-        document.place.file, made.metadata.name, made.description, made.spec, manifests, tuple(variants)
+        document.place.file, made.metadata.name, made.description, made.spec, manifests, variants
     )
+
+
+def _variants(choices: Sequence[Combination], manifests: Manifests) -> tuple[Variant, ...]:
+    """Validate every combination of the swept values.
+
+    Raises:
+        SpecError: with every finding of all of them.
+    """
+    variants, found = list[Variant](), dict[str, Findings]()
+    for choice in choices:
+        variant, found[choice.label] = validated(ExperimentFile, choice.root)
+        if variant is not None:
+            problems = [*target_problems(variant.spec, manifests), *generated_path_problems(variant.spec)]
+            found[choice.label] = tuple(finding(choice.root, problem.under("spec")) for problem in problems)
+            variants.append(Variant(choice.label, choice.settings, variant.spec))
+    if any(found.values()):
+        raise SpecError(told_once(found))
+    return tuple(variants)
 
 
 def _manifests_of(root: Node) -> tuple[Manifests, Findings]:

@@ -16,18 +16,26 @@ from testbed.spec.values import BitRate, Duration, Size, Text, Whole, between, d
 RAW_VETH = "raw-veth"
 POD_PATHS = ("pod-same-node", "pod-other-node")
 SERVICE_PATHS = ("clusterip-same-node", "clusterip-other-node", "hairpin")
-PATHS = (RAW_VETH, *POD_PATHS, *SERVICE_PATHS)
-"""The path matrix. raw-veth is always measured: it is what all others are compared with."""
+MATRIX = (RAW_VETH, *POD_PATHS, *SERVICE_PATHS)
+"""The path matrix, which every cluster of two nodes has."""
+
+GENERATED_PATHS = ("first-service", "last-service")
+"""Paths through the first and the last of the experiment's `services`."""
+
+NEW_SERVICE = "new-service"
+PATHS = (*MATRIX, *GENERATED_PATHS, NEW_SERVICE)
+"""All paths, in the order in which figures show them."""
 
 OTHER_NODE_PATHS = frozenset({"pod-other-node", "clusterip-other-node"})
 
 PATHS_OF_TYPE: Mapping[str, tuple[str, ...]] = {
-    "latency": PATHS,
-    "throughput": PATHS,
-    "connect": PATHS,
+    "latency": MATRIX,
+    "throughput": MATRIX,
+    "connect": (*MATRIX, *GENERATED_PATHS),
     "ping": (RAW_VETH, *POD_PATHS),
+    "programming": (NEW_SERVICE,),
 }
-"""Paths by type of measurement. A ClusterIP answers on its ports alone, so ping has no path through one."""
+"""Paths by type of measurement. A type that has raw-veth among them is always measured over it as well."""
 
 MEASUREMENT_TYPES = tuple(PATHS_OF_TYPE)
 
@@ -36,6 +44,7 @@ KEYS_OF_TYPE: Mapping[str, frozenset[str]] = {
     "throughput": frozenset({"protocols", "duration", "warmup", "streams", "bandwidth"}),
     "connect": frozenset({"protocols", "count"}),
     "ping": frozenset({"count", "interval"}),
+    "programming": frozenset({"count"}),
 }
 """Which settings apply to which type, by attribute name."""
 
@@ -44,13 +53,16 @@ PROTOCOLS_OF_TYPE: Mapping[str, tuple[Protocol, ...]] = {
     "throughput": (Protocol.TCP, Protocol.UDP),
     "connect": (Protocol.TCP,),
     "ping": (),
+    "programming": (),
 }
 _DEFAULT_PROTOCOLS = {**PROTOCOLS_OF_TYPE, "throughput": (Protocol.TCP,)}
-_DEFAULT_COUNTS = {"connect": 1000, "ping": 200}
+_DEFAULT_COUNTS = {"connect": 1000, "ping": 200, "programming": 10}
+_MOST_COUNTED = 1_000_000
+_MOST_PROGRAMMED = 1000
 
 
 def _path_names(value: object) -> object:
-    """Turn "all" into None, which stands for every path of the type."""
+    """Turn "all" into None, which stands for every path of the type that needs no generated Service."""
     if value == "all":
         return None
     if not isinstance(value, tuple | list):
@@ -106,9 +118,10 @@ Seconds = Annotated[Duration, duration_between("100ms", "1h")]
 class MeasurementSpec(SpecModel):
     """One measurement. Durations are in nanoseconds, `message_size` in bytes, `bandwidth` in bits per second.
 
-    `paths` always begins with raw-veth; beside it stand the paths of the matrix, or nothing where `client`
-    and `target` (`from` and `to` in YAML) say between whom to measure. A setting of another type is refused,
-    and its attribute then holds its default. `bandwidth` 0 is unlimited; `protocols` is empty for ping.
+    `paths` begins with raw-veth for every type but programming; beside it stand the paths that were chosen,
+    or nothing where `client` and `target` (`from` and `to` in YAML) say between whom to measure. A setting of
+    another type is refused, and its attribute then holds its default. `bandwidth` 0 is unlimited; `protocols`
+    is empty for ping and programming.
     """
 
     name: DnsLabel
@@ -129,9 +142,7 @@ class MeasurementSpec(SpecModel):
     message_size: Size = Field(default=64, validate_default=True)
     streams: Annotated[Whole, between(1, 64, "a number of streams")] = 1
     bandwidth: BitRate = Field(default=0, validate_default=True)
-    count: Annotated[Whole, between(1, 1_000_000, "a count")] = Field(
-        default_factory=lambda data: _DEFAULT_COUNTS.get(data["type"], 1000)
-    )
+    count: Whole = Field(default_factory=lambda data: _DEFAULT_COUNTS.get(data["type"], 1000))
     interval: Annotated[Duration, duration_between("1ms", "1m")] = Field(
         default="10ms",
         validate_default=True,
@@ -139,11 +150,13 @@ class MeasurementSpec(SpecModel):
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """The paths of the matrix to measure, raw-veth first, in the matrix' order."""
+        """The paths to measure, in the order of PATHS."""
+        possible = PATHS_OF_TYPE[self.type]
         if self.target is not None:
             return (RAW_VETH,)
-        wanted = PATHS_OF_TYPE[self.type] if self.path_names is None else (RAW_VETH, *self.path_names)
-        return tuple(path for path in PATHS if path in wanted)
+        if self.path_names is None:
+            return tuple(path for path in possible if path not in GENERATED_PATHS)
+        return tuple(path for path in possible if path == RAW_VETH or path in self.path_names)
 
     @model_validator(mode="after")
     def _is_sound(self) -> MeasurementSpec:
@@ -154,6 +167,7 @@ class MeasurementSpec(SpecModel):
                 *_path_problems(self),
                 *_end_problems(self),
                 *_size_problems(self),
+                *_count_problems(self),
             ]
         )
         return self
@@ -220,12 +234,31 @@ def _path_problems(spec: MeasurementSpec) -> list[Problem]:
             what = f"'{shortened(name)}' is not a path"
             problems.append(Problem(what, listing(PATHS), nearest(name, PATHS), ("paths", at)))
         elif name not in allowed:
-            what = f"{spec.type} cannot be measured over {name}: a ClusterIP answers on its ports alone"
+            what = f"{spec.type} cannot be measured over {name}: {_why_not(spec.type, name)}"
             problems.append(Problem(what, listing(allowed), "", ("paths", at)))
     return problems
 
 
+def _why_not(kind: str, path: str) -> str:
+    """Say why a type of measurement cannot have a path."""
+    if kind == "programming":
+        return "it adds a Service of its own"
+    if path == NEW_SERVICE:
+        return "it is the Service that programming adds"
+    if kind == "ping":
+        return "a ClusterIP answers on its ports alone"
+    return "the Services of `services` have the port of connect alone"
+
+
 def _end_problems(spec: MeasurementSpec) -> list[Problem]:
+    given_ends = [("from", spec.client), ("to", spec.target)]
+    if spec.type == "programming":
+        what = "does not apply to programming: it adds a Service of its own"
+        return [
+            Problem(f"{key} {what}", "", "remove it", (key,), at_key=True)
+            for key, value in given_ends
+            if value is not None
+        ]
     problems = []
     if "path_names" in spec.model_fields_set and (spec.client is not None or spec.target is not None):
         problems.append(
@@ -264,3 +297,11 @@ def _size_problems(spec: MeasurementSpec) -> list[Problem]:
         return []
     what = f"a message of {spec.message_size} bytes is out of range"
     return [Problem(what, f"14 to {most} bytes are allowed", "", ("messageSize",))]
+
+
+def _count_problems(spec: MeasurementSpec) -> list[Problem]:
+    most = _MOST_PROGRAMMED if spec.type == "programming" else _MOST_COUNTED
+    if 1 <= spec.count <= most:
+        return []
+    what = f"{shortened(str(spec.count))} is not a count for {spec.type}"
+    return [Problem(what, f"1 to {most} are allowed", "", ("count",))]

@@ -5,17 +5,17 @@ Both change the tree before it is validated, so a value that does not fit is rep
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
+from math import prod
 
 from testbed.errors import Finding, SpecError, UsageError
-from testbed.spec.experiment import MOST_VARIANTS, ExperimentSpec, Setting
+from testbed.spec.axes import Choice, axis_problems, choices_of, path_problem, shown, split_path
+from testbed.spec.experiment import MOST_VARIANTS, Setting
 from testbed.spec.include import Findings, expanded
-from testbed.spec.problem import KeyPath, Problem, described, nearest, shortened
+from testbed.spec.problem import KeyPath, Problem, described, listing, nearest, shortened
 from testbed.spec.source import read_text
-from testbed.spec.translate import unknown_segment
 from testbed.spec.tree import (
     Entry,
     MappingNode,
@@ -25,76 +25,70 @@ from testbed.spec.tree import (
     SequenceNode,
     descend,
     finding,
+    key_path,
+    plain,
     with_value,
 )
 
-NEVER_SWEPT = frozenset({"manifests", "pinning", "repeats", "seed", "sweep"})
-"""Keys that hold for a whole run."""
-
-_SEGMENT = re.compile(r"[^.\[\]]+")
 _SWEEP: KeyPath = ("spec", "sweep")
 
 
 @dataclass(frozen=True, slots=True)
 class Combination:
-    """One choice of the swept values, and the experiment's tree with them put in."""
+    """One choice on every axis, and the experiment's tree with what they put in."""
 
     label: str
     settings: Mapping[str, Setting]
     root: Node
 
 
-def split_path(text: str) -> KeyPath:
-    """Split a dotted path; list positions are written [0] or .0."""
-    return tuple(
-        int(part) if part.isascii() and part.isdecimal() else part for part in _SEGMENT.findall(text)
-    )
-
-
-def _path_problem(text: str, root: Node) -> Problem | None:
-    """Return what is wrong with a dotted path into the spec, or None."""
-    path = split_path(text)
-    unknown = unknown_segment(ExperimentSpec, path)
-    if not path or unknown:
-        position, known = unknown or (0, frozenset[str]())
-        segment = str(path[position]) if path else ""
-        near = nearest(segment, known)
-        listed = f"known there: {', '.join(sorted(known))}" if known else ""
-        return Problem(f"'{shortened(segment)}' leads nowhere in an experiment's spec", listed, near)
-    try:
-        with_value(root, ("spec", *path), ScalarNode(root.place, None))
-    except LookupError:
-        return Problem(f"the experiment has nothing at '{shortened(text)}' to put a value in")
-    return None
-
-
 # --- the command line ---
 
 
 def overridden(root: Node, override: str) -> Node:
-    """Put the value of one `--set path=value` into a tree; a sweep over the same path is dropped.
+    """Put the value of one `--set path=value` into a tree.
+
+    A sweep over the same path is dropped, or, if the value is a list, gets these values instead of its own.
+    With the name of an axis for a path, the value is one of its labels, or a list of them; the others go.
 
     Raises:
         UsageError: the text is not path=value.
-        SpecError: the path leads nowhere, or the value is not YAML, or names a file that is not there.
+        SpecError: the path leads nowhere, or the value is not YAML, is no label of the axis, or names a file
+            that is not there; or an axis would overwrite it.
     """
     path, separator, text = override.partition("=")
     name = f"--set {override}"
     if not separator or not path.strip():
         raise UsageError(f"'{override}' is not a setting", where="--set", fix="write path=value")
-    problem = _path_problem(path, root)
-    if problem:
-        raise SpecError([Finding(name, 0, 0, "", problem.what, problem.allowed, problem.fix)])
-    source = read_text(text, name)
-    if source.findings or len(source.documents) > 1:
-        what = "the value is not YAML"
-        raise SpecError(source.findings or [Finding(name, 0, 0, "", what)])
-    value = _without_places(source.documents[0], name) if source.documents else ScalarNode(Place(name), None)
-    changed = with_value(_without_sweep(root, path), ("spec", *split_path(path)), value)
+    axes = _axes(root)
+    named = axes[path].value if path in axes else None
+    problem = path_problem(path, root)
+    if problem and not isinstance(named, MappingNode):
+        raise _refused(name, problem)
+    value = _value(text, name)
+    if problem and isinstance(named, MappingNode):
+        return with_value(root, (*_SWEEP, path), _with_labels(named, value, path, name))
+    same = next((key for key in axes if split_path(key) == split_path(path)), None)
+    if same is not None and isinstance(value, SequenceNode) and _is_single(value):
+        return with_value(root, (*_SWEEP, same), value)
+    kept = {key: entry for key, entry in axes.items() if key != same}
+    _refuse_overwritten(path, kept, name)
+    changed = with_value(_with_axes(root, kept), ("spec", *split_path(path)), value)
     changed, findings = expanded(changed, "Experiment")
     if findings:
         raise SpecError(findings)
     return changed
+
+
+def _refused(name: str, problem: Problem) -> SpecError:
+    return SpecError([Finding(name, 0, 0, "", problem.what, problem.allowed, problem.fix)])
+
+
+def _value(text: str, name: str) -> Node:
+    source = read_text(text, name)
+    if source.findings or len(source.documents) > 1:
+        raise SpecError(source.findings or [Finding(name, 0, 0, "", "the value is not YAML")])
+    return _without_places(source.documents[0], name) if source.documents else ScalarNode(Place(name), None)
 
 
 def _without_places(node: Node, name: str) -> Node:
@@ -108,100 +102,120 @@ def _without_places(node: Node, name: str) -> Node:
     return MappingNode(place, entries)
 
 
-def _without_sweep(root: Node, path: str) -> Node:
+def _is_single(values: SequenceNode) -> bool:
+    return all(isinstance(item, ScalarNode) for item in values.items)
+
+
+def _axes(root: Node) -> Mapping[str, Entry]:
     sweep = descend(root, *_SWEEP)
-    if not isinstance(sweep, MappingNode):
-        return root
-    kept = {key: entry for key, entry in sweep.entries.items() if split_path(key) != split_path(path)}
-    return with_value(root, _SWEEP, replace(sweep, entries=kept))
+    return sweep.entries if isinstance(sweep, MappingNode) else {}
+
+
+def _with_axes(root: Node, axes: Mapping[str, Entry]) -> Node:
+    sweep = descend(root, *_SWEEP)
+    return with_value(root, _SWEEP, replace(sweep, entries=axes)) if isinstance(sweep, MappingNode) else root
+
+
+def _with_labels(axis: MappingNode, value: Node, path: str, name: str) -> MappingNode:
+    """Return a named axis with the labels alone that a value names."""
+    wanted = [plain(item) for item in (value.items if isinstance(value, SequenceNode) else (value,))]
+    chosen = {shown(item) if isinstance(item, Setting) else described(item) for item in wanted}
+    unknown = sorted(chosen - axis.entries.keys())
+    if unknown or not chosen:
+        what = f"'{shortened(unknown[0])}' is not a label of axis {path}" if unknown else "no label is chosen"
+        near = nearest(unknown[0], axis.entries) if unknown else ""
+        raise _refused(name, Problem(what, listing(axis.entries), near))
+    return replace(axis, entries={label: axis.entries[label] for label in axis.entries if label in chosen})
+
+
+def _refuse_overwritten(text: str, axes: Mapping[str, Entry], name: str) -> None:
+    """Refuse a setting that an axis would undo.
+
+    Raises:
+        SpecError: a sweep sets the same path, or one above it.
+    """
+    path = split_path(text)
+    for key, entry in axes.items():
+        for choice in choices_of(key, entry.value):
+            for swept, _ in choice.puts:
+                if path[: len(swept)] == swept:
+                    what = f"the sweep over {key} would overwrite it"
+                    raise _refused(name, Problem(what, "", f"choose there: --set {key}=..."))
 
 
 # --- the sweep of a file ---
 
 
 def combinations(root: Node) -> tuple[tuple[Combination, ...], Findings]:
-    """Return every combination of an experiment's swept values; the last key of the file changes fastest.
+    """Return every combination of an experiment's axes; the last one of the file changes fastest.
 
     An experiment that sweeps nothing has one combination, whose label is "".
 
     Returns:
         The combinations and no findings, or none and what is wrong.
     """
-    sweep = descend(root, *_SWEEP)
-    if not isinstance(sweep, MappingNode):
+    axes = _axes(root)
+    if not axes:
         return (Combination("", {}, root),), ()
-    entries = sweep.entries
-    problems = [problem for key, entry in entries.items() for problem in _sweep_problems(root, key, entry)]
-    count = 1
-    for entry in entries.values():
-        count *= len(entry.value.items) if isinstance(entry.value, SequenceNode) else 1
+    problems = axis_problems(root, axes)
+    count = prod(_size(entry.value) for entry in axes.values())
     if count > MOST_VARIANTS:
         problems.append(
             Problem(f"the sweep has {count} combinations", f"at most {MOST_VARIANTS} are allowed")
         )
     if problems:
         return (), tuple(finding(root, problem.under(*_SWEEP)) for problem in problems)
-    return _combined(with_value(root, _SWEEP, ScalarNode(root.place, None)), entries)
+    bare = with_value(root, _SWEEP, ScalarNode(root.place, None))
+    return _combined(bare, {key: choices_of(key, entry.value) for key, entry in axes.items()})
 
 
-def _sweep_problems(root: Node, key: str, entry: Entry) -> Iterator[Problem]:
-    path = split_path(key)
-    if path and path[0] in NEVER_SWEPT:
-        yield Problem(
-            f"{path[0]} cannot be swept", "it holds for a whole run", "remove it", (key,), at_key=True
-        )
-        return
-    problem = _path_problem(key, root)
-    if problem:
-        yield replace(problem, path=(key,), at_key=True)
-    if not isinstance(entry.value, SequenceNode) or not entry.value.items:
-        yield Problem(
-            "the values to sweep are not a list", "a list of at least one value", "write [a, b]", (key,)
-        )
-        return
-    seen = list[tuple[type, object]]()
-    for position, item in enumerate(entry.value.items):
-        if not isinstance(item, ScalarNode) or item.value is None:
-            kind = described(
-                None if isinstance(item, ScalarNode) else {} if isinstance(item, MappingNode) else ()
-            )
-            what = f"{kind} cannot be swept"
-            yield Problem(
-                what, "single values are allowed", "put it into a file and sweep its path", (key, position)
-            )
-        elif (type(item.value), item.value) in seen:
-            yield Problem("this value stands twice", "", "remove one", (key, position))
-        else:
-            seen.append((type(item.value), item.value))
+def told_once(found: Mapping[str, Iterable[Finding]]) -> tuple[Finding, ...]:
+    """Return the findings of all variants, given by their labels, each once.
+
+    One that not all variants have says in which one it is.
+    """
+    labels = dict[Finding, list[str]]()
+    for label, findings in found.items():
+        for each in findings:
+            labels.setdefault(each, []).append(label)
+    return tuple(
+        each if len(having) == len(found) else replace(each, what=f"{each.what}, in variant {_some(having)}")
+        for each, having in labels.items()
+    )
 
 
-def _combined(root: Node, entries: Mapping[str, Entry]) -> tuple[tuple[Combination, ...], Findings]:
-    choices = [_values(entry.value) for entry in entries.values()]
-    names = _short_names(tuple(entries))
+def _some(labels: list[str]) -> str:
+    return labels[0] if len(labels) == 1 else f"{labels[0]} and {len(labels) - 1} more"
+
+
+def _size(axis: Node) -> int:
+    if isinstance(axis, SequenceNode):
+        return len(axis.items)
+    return len(axis.entries) if isinstance(axis, MappingNode) else 1
+
+
+def _combined(root: Node, axes: Mapping[str, tuple[Choice, ...]]) -> tuple[tuple[Combination, ...], Findings]:
+    names = _short_names(tuple(axes))
     made, findings = list[Combination](), list[Finding]()
-    for values in product(*choices):
-        changed, found = root, list[Finding]()
-        for key, value in zip(entries, values, strict=True):
-            changed, wrong = expanded(with_value(changed, ("spec", *split_path(key)), value), "Experiment")
-            found.extend(wrong)
-        settings = {key: _setting(value) for key, value in zip(entries, values, strict=True)}
-        label = ", ".join(f"{names[key]}={_shown(value)}" for key, value in settings.items())
+    for choices in product(*axes.values()):
+        changed = root
+        for path, value in (put for choice in choices for put in choice.puts):
+            changed, wrong = _put(changed, path, value)
+            findings.extend(wrong)
+        settings = {key: choice.setting for key, choice in zip(axes, choices, strict=True)}
+        label = ", ".join(f"{names[key]}={shown(value)}" for key, value in settings.items())
         made.append(Combination(label, settings, changed))
-        findings.extend(found)
     return ((), tuple(findings)) if findings else (tuple(made), ())
 
 
-def _values(node: Node) -> tuple[ScalarNode, ...]:
-    items = node.items if isinstance(node, SequenceNode) else ()
-    return tuple(item for item in items if isinstance(item, ScalarNode))
-
-
-def _setting(node: ScalarNode) -> Setting:
-    return "" if node.value is None else node.value
-
-
-def _shown(value: Setting) -> str:
-    return str(value).lower() if isinstance(value, bool) else shortened(str(value))
+def _put(root: Node, path: KeyPath, value: Node) -> tuple[Node, Findings]:
+    """Put a value into the spec, unless an earlier axis took away what it belongs to."""
+    try:
+        changed = with_value(root, ("spec", *path), value)
+    except LookupError:
+        what = f"the experiment has nothing at '{key_path(path)}' to put a value in"
+        return root, (Finding(value.place.file, value.place.line, value.place.column, "spec.sweep", what),)
+    return expanded(changed, "Experiment")
 
 
 def _short_names(keys: tuple[str, ...]) -> Mapping[str, str]:

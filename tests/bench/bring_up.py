@@ -8,13 +8,16 @@ from time import monotonic
 
 from testbed.emulation.cluster import EmulatedCluster
 from testbed.emulation.namespaces import pod_namespace
+from testbed.emulation.open_vswitch import OpenVSwitch
 from testbed.emulation.prober import Attempt, Verdict
 from testbed.emulation.processes import Processes
 from testbed.emulation.sandbox import RUN_FOLDER
+from testbed.errors import RunFailed
 from testbed.inet import Protocol
 from testbed.runner.job import ClusterPlan
 from tests.bench import memory
 from tests.bench.generated import POD_PORT, deployment, plan
+from tests.combinations import Combination
 
 _RING_TIMEOUT_S = 5.0
 
@@ -26,15 +29,36 @@ def built(decided: ClusterPlan, processes: Processes) -> EmulatedCluster:
     return cluster
 
 
-def measure(nodes: int, pods: int) -> tuple[dict[str, float], str]:
+def open_vswitch(cluster: EmulatedCluster) -> OpenVSwitch:
+    """Return the mechanism Open vSwitch of a cluster.
+
+    Raises:
+        RunFailed: it has none.
+    """
+    found = cluster.mechanisms.get("openvswitch")
+    if not isinstance(found, OpenVSwitch):
+        raise RunFailed("the cluster has no Open vSwitch")
+    return found
+
+
+def measure(
+    nodes: int, pods: int, plugin: str = "ovs", carrier: str = "vxlan", proxy: str = "ovs"
+) -> tuple[dict[str, float], str]:
     """Bring a cluster up, then let every Pod connect to the next one, the last to the first.
 
     The ring makes every Pod a client and a server once: it shows that all are reachable, and is part of the
     time. Memory is what MemAvailable fell by from before the plan to after the ring.
+
+    Args:
+        nodes: how many there are.
+        pods: how many there are on all nodes together.
+        plugin: the network plugin, as `network.plugin` names it.
+        carrier: its encapsulation or backend.
+        proxy: the service proxy, as `serviceProxy.mode` names it.
     """
     before_mib = memory.available_mib()
     began = monotonic()
-    decided = plan(nodes, [deployment("web", pods)])
+    decided = plan(nodes, [deployment("web", pods)], Combination(plugin, carrier, proxy))
     planned = monotonic()
     with Processes(RUN_FOLDER) as processes:
         cluster = built(decided, processes)

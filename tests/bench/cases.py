@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tests.bench.case import Case, Figure, Goal, Measured, Readings
+from tests.bench.dataplane_cases import STAGES, dataplane_cases
 from tests.bench.sandboxed import measure
 
 NODES, PODS = 20, 1000
@@ -15,22 +16,19 @@ PROBED_PODS = 100
 CONNECTIONS = 400
 PLACES = ("first", "middle", "last")
 NUMBERS_OF_SERVICES = (1, 100, 1000)
-STAGES = (
-    "plan",
-    "underlay",
-    "Open vSwitch",
-    "Pods",
-    "node programs",
-    "flows",
-    "workloads",
-    "readiness",
-    "ring of all Pods",
-)
 
 
 def all_cases() -> tuple[Case, ...]:
     """Return all cases in the order in which they run."""
-    return (_bring_up(), _pods(), _services(), _probe(), _connect(), _selection())
+    return (
+        _bring_up(),
+        _pods(),
+        _services(),
+        _probe(),
+        _connect(),
+        _selection(),
+        *dataplane_cases(),
+    )
 
 
 def _bring_up() -> Case:

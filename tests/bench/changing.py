@@ -16,13 +16,11 @@ from testbed.errors import RunFailed
 from testbed.intent import ClusterIntent, IntentObject
 from testbed.intent_from_cluster import recompile_services
 from testbed.runner.job import ClusterPlan
-from tests.bench.bring_up import built
+from tests.bench.bring_up import built, open_vswitch
 from tests.bench.generated import deployment, manual_services, plan, service_name
 
 _ELSEWHERE = 100
 """How many addresses further on the moved endpoint is: no generated endpoint is there."""
-
-
 _IDLE_FLOWS_MAX = 8
 """A switch that is left alone still sees a few frames of its own."""
 _IDLE_TIMEOUT_S = 60.0
@@ -61,10 +59,11 @@ def measure(nodes: int, few: int, many: int, changes: int) -> tuple[dict[str, fl
 def _await_idle(cluster: EmulatedCluster) -> None:
     """Wait until the switches' caches hold no flow of a Pod's connection any more (10 s after the last)."""
 
+    switches = open_vswitch(cluster).switches
+
     def seen() -> bool | str:
         flows = {
-            node: switch.appctl("dpctl/dump-flows").count("recirc_id")
-            for node, switch in cluster.switches.items()
+            node: switch.appctl("dpctl/dump-flows").count("recirc_id") for node, switch in switches.items()
         }
         return max(flows.values()) <= _IDLE_FLOWS_MAX or f"cached flows by node: {flows}"
 
@@ -82,14 +81,15 @@ def _plan(nodes: int, services: int) -> ClusterPlan:
 
 
 def _client(cluster: EmulatedCluster) -> ControllerClient:
-    if cluster.controller is None:
+    controller = open_vswitch(cluster).controller
+    if controller is None:
         raise RunFailed("the cluster has no controller")
-    return cluster.controller
+    return controller
 
 
 def _first(cluster: EmulatedCluster) -> dict[str, float]:
     """Return how long the first snapshot took: as the testbed saw it, and in the controller alone."""
-    ack = cluster.acknowledgement
+    ack = open_vswitch(cluster).acknowledgement
     if ack is None:
         raise RunFailed("no snapshot was acknowledged")
     shown = {"snapshot": cluster.seconds["flows"], "snapshot, in the controller": ack.seconds}

@@ -18,7 +18,7 @@ from testbed.emulation.sandbox import RUN_FOLDER
 from testbed.errors import RunFailed
 from testbed.inet import IPAddress
 from testbed.measurement import connect_client
-from tests.bench.bring_up import built
+from tests.bench.bring_up import built, open_vswitch
 from tests.bench.generated import (
     ENDPOINTS,
     SERVICE_PORT,
@@ -98,7 +98,7 @@ class _Groups:
     )
 
     def __init__(self, cluster: EmulatedCluster) -> None:
-        folder: Path = cluster.switches[_client(cluster).node].folder
+        folder: Path = open_vswitch(cluster).switches[_client(cluster).node].folder
         self._target = f"unix:{folder}/br-int.mgmt"
         lines = self._ofctl("dump-groups").splitlines()
         self._groups = [line.strip() for line in lines if "group_id=" in line]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from testbed.emulation.sandbox import serve
-from tests.bench import bring_up, changing, connecting, pod_creation, probing
+from tests.bench import bring_up, changing, connecting, host_gw, loading, pod_creation, probing
 
 Json = dict[str, Any]  # a JSON object; its values are checked where they are read
 
@@ -18,6 +18,8 @@ MEASURES: dict[str, Callable[..., tuple[dict[str, float], str]]] = {
     "probe": probing.measure,
     "connect": connecting.measure_position,
     "selection": connecting.measure_selection,
+    "host-gw": host_gw.measure,
+    "loading": loading.measure,
 }
 """Each takes the job's numbers and returns its readings and the datapath type ("" without a cluster)."""
 

@@ -13,24 +13,25 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from testbed.records.provenance import collect_provenance
+from testbed.records.provenance import PROGRAMS, collect_provenance
 from tests.bench.case import Case, Measured, Summary, summarise
 
 Json = dict[str, Any]  # a JSON object of our own making
 SCHEMA = 1
+_MORE_PROGRAMS = {"iptables": ("iptables-nft-restore", "--version"), "nft": ("nft", "--version")}
 _COLUMNS = ("case", "figure", "unit", "median [min, max]", "goal", "verdict")
 
 
 def machine_facts() -> Json:
     """Return what the numbers are measured on."""
-    facts = collect_provenance("this kernel", {}, offloads={})
+    facts = collect_provenance("this kernel", {}, offloads={}, programs={**PROGRAMS, **_MORE_PROGRAMS})
     return {
         "kernel": facts.kernel,
         "processor": facts.processor,
         "processors": facts.processors,
         "memory_mib": facts.memory_mib,
         "git_commit": facts.git_commit,
-        "programs": {name: facts.programs[name] for name in ("ip", "ovs-vswitchd")},
+        "programs": {name: facts.programs[name] for name in ("ip", "ovs-vswitchd", *_MORE_PROGRAMS)},
         "packages": {name: facts.packages[name] for name in ("eventlet", "mininet", "ryu")},
     }
 

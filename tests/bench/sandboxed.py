@@ -11,12 +11,12 @@ from tests.bench.case import Measured
 INSIDE = "tests.bench.inside"
 
 
-def measure(name: str, **numbers: int) -> Measured:
+def measure(name: str, **numbers: int | str | list[int]) -> Measured:
     """Run one of `inside.MEASURES` in a sandbox.
 
     Args:
         name: its key.
-        numbers: the sizes it asks for.
+        numbers: the sizes it asks for, and names.
 
     Raises:
         TestbedError: the cluster did not come up, or the measurement could not be carried through.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import pickle
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,10 @@ from testbed.errors import TestbedError
 from testbed.inet import IPAddress, Protocol
 from testbed.runner.job import ClusterPlan, plan_cluster
 from testbed.spec.cluster import ClusterSpec
+from testbed.spec.kubernetes import Pod
 from testbed.spec.load import load_manifests
+from testbed.spec.manifests import Manifests
+from tests.combinations import COMBINATIONS, Combination
 
 INPUTS = Path(__file__).with_name("inputs")
 SCENARIOS = "scenarios"
@@ -47,17 +50,26 @@ def plan_of(
     *manifests: str,
     nodes: int = 2,
     topology: Mapping[str, object] | None = None,
-    encapsulation: str = "vxlan",
+    combination: Combination = COMBINATIONS[0],
 ) -> ClusterPlan:
-    """Plan a cluster with manifests of `inputs`."""
+    """Plan a cluster with manifests of `inputs`; a plugin that joins no nodes gets all Pods on one node."""
+    nodes = min(nodes, combination.most_nodes or nodes)
     spec = ClusterSpec.model_validate(
-        {
-            "topology": topology or {"type": "single"},
-            "nodes": nodes,
-            "network": {"plugin": "ovs", "encapsulation": encapsulation},
-        }
+        {"topology": topology or {"type": "single"}, "nodes": nodes, **combination.spec()}
     )
-    return plan_cluster(spec, load_manifests([INPUTS / name for name in manifests]))
+    loaded = load_manifests([INPUTS / name for name in manifests])
+    return plan_cluster(spec, loaded if nodes > 1 else _on_one_node(loaded))
+
+
+def _on_one_node(manifests: Manifests) -> Manifests:
+    """Return manifests whose Pods ask for no other node than the first."""
+    moved = []
+    for manifest in manifests.manifests:
+        thing = manifest.object
+        if isinstance(thing, Pod) and thing.spec.node_name:
+            thing = thing.model_copy(update={"spec": thing.spec.model_copy(update={"node_name": "node1"})})
+        moved.append(replace(manifest, object=thing))
+    return replace(manifests, manifests=tuple(moved))
 
 
 def run_scenarios(module: str, plan: ClusterPlan, given: Mapping[str, object], folder: Path) -> Findings:

@@ -10,35 +10,32 @@ import pytest
 from laboratory import Findings, attempt, plan_of, run_scenarios
 
 from testbed.cluster.reach import Outcome, Reachability, answer
-from testbed.cluster.state import ClusterState
+from testbed.cluster.state import ClusterState, PodState
+from testbed.cluster.underlay import share_segment
 from testbed.emulation.prober import Attempt
 from testbed.inet import IPAddress, Protocol, host_at
 from testbed.runner.job import ClusterPlan
+from tests.combinations import COMBINATIONS, Combination, topologies_of
 
 HAIRPIN_ADDRESS = "169.254.0.253"
 UNALLOCATED = ip_address("10.96.77.77")
 UNDECLARED_PORT = 9
 PROTOCOLS = (Protocol.TCP, Protocol.UDP)
-COMBINATIONS = [
-    ("single", "vxlan"),
-    ("single", "geneve"),
-    ("single", "none"),
-    ("linear", "geneve"),
-    ("tree", "none"),
-    ("leaf-spine", "vxlan"),
-    ("leaf-spine", "geneve"),
-    ("leaf-spine", "none"),
-]
+CASES = [(topology, each) for each in COMBINATIONS for topology in topologies_of(each)]
+WIRE = {("ovs", "vxlan"): 4789, ("ovs", "geneve"): 6081, ("flannel", "vxlan"): 8472}
+"""UDP ports of the tunnels, as the upstream projects have them."""
 OVERHEAD_BYTES = {"vxlan": 50, "geneve": 50, "none": 0}
 FLOWS = 200
+NOT_OBSERVED = 1
+"""The driver of Open vSwitch's ports observes by itself and is not asked here."""
 
 
 class Cluster:
     """A cluster that has been built and asked everything."""
 
-    def __init__(self, topology: str, encapsulation: str, plan: ClusterPlan) -> None:
+    def __init__(self, topology: str, combination: Combination, plan: ClusterPlan) -> None:
         self.topology = topology
-        self.encapsulation = encapsulation
+        self.combination = combination
         self.plan = plan
         self.questions = questions(plan.state)
         self.findings = Findings()
@@ -46,6 +43,12 @@ class Cluster:
     @property
     def state(self) -> ClusterState:
         return self.plan.state
+
+    @property
+    def is_tunnelled(self) -> bool:
+        """Whether packets between the Pods of `wire` are encapsulated."""
+        direct = self.combination.direct_routing and share_segment(self.plan.underlay, "node1", "node2")
+        return self.combination.encapsulation != "none" and not direct
 
     def given(self) -> dict[str, object]:
         pair = ("default/web-1", "default/web-2")
@@ -60,11 +63,11 @@ class Cluster:
         return given | ({"equal_paths": (*pair, 5354, FLOWS)} if self.topology == "leaf-spine" else {})
 
 
-@pytest.fixture(scope="module", params=COMBINATIONS, ids="-".join)
+@pytest.fixture(scope="module", params=CASES, ids=lambda case: f"{case[0]}-{case[1]}")
 def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    topology, encapsulation = request.param
-    plan = plan_of("matrix.yaml", nodes=3, topology={"type": topology}, encapsulation=encapsulation)
-    built = Cluster(topology, encapsulation, plan)
+    topology, combination = request.param
+    plan = plan_of("matrix.yaml", nodes=3, topology={"type": topology}, combination=combination)
+    built = Cluster(topology, combination, plan)
     folder = tmp_path_factory.mktemp("cluster")
     built.findings = run_scenarios("connectivity", plan, built.given(), folder)
     yield built
@@ -104,14 +107,23 @@ def test_every_question_is_answered_as_the_network_model_says(cluster: Cluster) 
         expected = answer(
             cluster.state, source, question.address, protocol=question.protocol, port=question.port
         )
-        problem = disagreement(expected, str(source.addresses[0]), (verdict, endpoint, seen_as))
+        problem = disagreement(
+            expected, source, hairpin_address(cluster, source), (verdict, endpoint, seen_as)
+        )
         if problem:
             aim = f"{question.target} {question.address}:{question.port}/{question.protocol}"
             wrong.append(f"{question.source} to {aim}: {problem} ({expected.reason})")
     assert wrong == []
 
 
-def disagreement(expected: Reachability, own_address: str, got: tuple[str, str, str]) -> str:
+def hairpin_address(cluster: Cluster, source: PodState) -> str:
+    """What a Pod sees itself as that reaches itself through a Service: who answers for the way back."""
+    if cluster.combination.proxy == "ovs":
+        return HAIRPIN_ADDRESS
+    return str(cluster.plan.intent.nodes[source.node].gateway_addresses[0])  # masquerade, out of the bridge
+
+
+def disagreement(expected: Reachability, source: PodState, hairpin: str, got: tuple[str, str, str]) -> str:
     """Return how a live answer contradicts the oracle, "" if it does not."""
     verdict, endpoint, seen_as = got
     listening = [delivery for delivery in expected.deliveries if delivery.listens]
@@ -125,7 +137,7 @@ def disagreement(expected: Reachability, own_address: str, got: tuple[str, str, 
     by_pod = {delivery.pod: delivery for delivery in listening}
     if verdict != "allowed" or endpoint not in by_pod:
         return f"{verdict} by '{endpoint}' instead of allowed by one of {sorted(by_pod)}"
-    true_address = HAIRPIN_ADDRESS if by_pod[endpoint].is_source_translated else own_address
+    true_address = hairpin if by_pod[endpoint].is_source_translated else str(source.addresses[0])
     return "" if seen_as == true_address else f"{endpoint} saw {seen_as} instead of {true_address}"
 
 
@@ -140,36 +152,35 @@ def test_the_questions_cover_every_outcome(cluster: Cluster) -> None:
         )
         for each in cluster.questions
     ]
-    assert {each.outcome for each in expected} == {Outcome.DELIVERED, Outcome.REJECTED, Outcome.DROPPED}
+    served = cluster.combination.proxy != "none"
+    rejected = {Outcome.REJECTED} if served else set()
+    assert {each.outcome for each in expected} == {Outcome.DELIVERED, Outcome.DROPPED, *rejected}
     hairpins = [each for each in expected for end in each.deliveries if end.is_source_translated]
-    assert len(hairpins) >= 4
+    assert len(hairpins) >= (4 if served else 0)
 
 
-def test_bridges_hold_exactly_what_they_should(cluster: Cluster) -> None:
+def test_nodes_hold_exactly_what_they_should(cluster: Cluster) -> None:
     differences = cluster.findings["differences"]
-    assert sorted(differences) == sorted(
-        f"{name}/{br}" for name in cluster.state.nodes for br in ("br-int", "br-phy")
-    )
-    assert [bridge for bridge, lists in differences.items() if any(lists.values())] == []
+    assert differences == {name: [] for name in cluster.state.nodes}
 
 
 def test_applying_a_program_twice_changes_nothing(cluster: Cluster) -> None:
     held = cluster.findings["apply_again"]
-    assert len(held["before"]) == 3
+    assert len(held["before"]) == len(cluster.state.nodes)
     assert held["after"] == held["before"]
 
 
 def test_applying_a_program_mends_what_was_damaged(cluster: Cluster) -> None:
     held = cluster.findings["apply_to_damage"]
-    for node in held["before"]:
-        for kind in ("addrs", "routes", "ports"):
-            assert len(held["damaged"][node][kind]) < len(held["before"][node][kind])
-        assert held["after"][node]["ports"] == held["before"][node]["ports"]
-        assert sorted(held["after"][node]["routes"]) == sorted(held["before"][node]["routes"])
+    for node, before in held["before"].items():
+        assert len(held["taken"][node]) >= 2
+        assert len(held["damaged"][node]) >= len(held["taken"][node]) - NOT_OBSERVED
+        for kind in ("routes", "neighbours", "fdb", "rules", "ports"):
+            assert held["after"][node].get(kind) == before.get(kind), kind
 
 
 def test_a_packet_of_the_mtu_passes_and_a_larger_one_is_refused_at_once(cluster: Cluster) -> None:
-    size = 1500 - OVERHEAD_BYTES[cluster.encapsulation]
+    size = 1500 - OVERHEAD_BYTES[cluster.combination.encapsulation]
     servers = ("default/web-2", "default/web-3")
     for found, server in zip(cluster.findings["mtu"], servers, strict=True):
         assert found["interface"] == size
@@ -184,20 +195,23 @@ def test_a_packet_of_the_mtu_passes_and_a_larger_one_is_refused_at_once(cluster:
 def test_the_wire_carries_what_was_asked_for(cluster: Cluster) -> None:
     outcome, *frames = cluster.findings["wire"]
     assert outcome["verdict"] == "allowed"
+    if len(cluster.state.nodes) == 1:
+        assert frames == []  # nothing leaves the node
+        return
     pods = {str(cluster.state.pods[name].addresses[0]) for name in ("default/web-1", "default/web-2")}
     nodes = {str(cluster.state.nodes[name].addresses[0]) for name in ("node1", "node2")}
     between = [
         frame for frame in frames if {innermost(frame).get("src"), innermost(frame).get("dst")} == pods
     ]
     assert {innermost(frame)["protocol"] for frame in between} == {1, 6}  # ping, TCP
-    assert max(frame["length"] for frame in between) == 1500  # the MTU of the underlay, filled
-    if cluster.encapsulation == "none":
+    if not cluster.is_tunnelled:
         assert [frame for frame in between if "tunnel" in frame] == []
+        assert max(frame["length"] for frame in between) == cluster.state.network.mtu_bytes
         return
-    assert {(frame.get("tunnel"), frame.get("key")) for frame in between} == {(cluster.encapsulation, 1)}
-    assert {frame["dst_port"] for frame in between} == {
-        {"vxlan": 4789, "geneve": 6081}[cluster.encapsulation]
-    }
+    assert max(frame["length"] for frame in between) == 1500  # the MTU of the underlay, filled
+    kind = cluster.combination.encapsulation
+    assert {(frame.get("tunnel"), frame.get("key")) for frame in between} == {(kind, 1)}
+    assert {frame["dst_port"] for frame in between} == {WIRE[cluster.combination.plugin, kind]}
     assert {(frame["src"], frame["dst"]) for frame in between} == {
         (a, b) for a in nodes for b in nodes if a != b
     }

@@ -7,25 +7,42 @@ from laboratory import Findings, plan_of, run_scenarios
 
 from testbed.emulation.namespaces import pod_namespace
 from testbed.runner.job import ClusterPlan
+from tests.combinations import SERVED, Combination
 
 ROUTER_MAC = "0e:00:00:00:00:01"
 TARGETS = ("default/beside", "default/afar")
 SIZES = (1500, 3000, 8000)
 
 
-@pytest.fixture(scope="module")
-def plan() -> ClusterPlan:
-    return plan_of("packets.yaml")
+CHOSEN = [each for each in SERVED if each.most_nodes is None and not each.direct_routing]
+guarded = pytest.mark.parametrize(
+    "combination",
+    [each for each in CHOSEN if each.plugin == "ovs"],
+    ids=str,
+    indirect=True,
+    scope="module",
+)
+"""What Open vSwitch's pipeline promises: plugins on a Linux bridge check no sender and proxy no ARP."""
+
+
+@pytest.fixture(scope="module", params=CHOSEN, ids=str)
+def combination(request: pytest.FixtureRequest) -> Combination:
+    found: Combination = request.param
+    return found
 
 
 @pytest.fixture(scope="module")
-def findings(plan: ClusterPlan, tmp_path_factory: pytest.TempPathFactory) -> Findings:
-    given = {
-        "spoofing": TARGETS,
-        "arp": [*arp_answered(plan), *arp_unanswered(plan)],
-        "fragments": SIZES,
-        "ping": [*pings(plan).values()],
-    }
+def plan(combination: Combination) -> ClusterPlan:
+    return plan_of("packets.yaml", combination=combination)
+
+
+@pytest.fixture(scope="module")
+def findings(
+    plan: ClusterPlan, combination: Combination, tmp_path_factory: pytest.TempPathFactory
+) -> Findings:
+    given: dict[str, object] = {"fragments": SIZES, "ping": [*pings(plan).values()]}
+    if combination.plugin == "ovs":
+        given |= {"spoofing": TARGETS, "arp": [*arp_answered(plan), *arp_unanswered(plan)]}
     return run_scenarios("packets", plan, given, tmp_path_factory.mktemp("packets"))
 
 
@@ -69,16 +86,19 @@ def pings(plan: ClusterPlan) -> dict[str, tuple[str, str]]:
 
 
 @pytest.mark.parametrize("target", TARGETS)
+@guarded
 def test_nothing_arrives_under_a_false_name(target: str, findings: Findings) -> None:
     assert set(findings["spoofing"][target]) == {"honest"}
 
 
+@guarded
 def test_every_other_address_is_answered_by_the_virtual_router(plan: ClusterPlan, findings: Findings) -> None:
     asked = arp_answered(plan)
     for (_, _, target), replies in zip(asked, findings["arp"], strict=False):
         assert replies == [[target, ROUTER_MAC]]
 
 
+@guarded
 def test_questions_for_its_own_address_or_under_a_false_name_stay_unanswered(
     plan: ClusterPlan, findings: Findings
 ) -> None:

@@ -8,6 +8,9 @@ import pytest
 from laboratory import Findings, plan_of, run_scenarios
 from scipy.stats import binom
 
+from tests.combinations import Combination
+
+ROUTED = Combination("ovs", "none", "ovs")
 BANDWIDTH_BPS = 50_000_000
 QUEUE_PACKETS = 77
 LOSS = 0.2
@@ -20,7 +23,7 @@ _TCP_PAYLOAD_SHARE = 1448 / 1514
 def slow(tmp_path_factory: pytest.TempPathFactory) -> Findings:
     shape = {"bandwidth": "50Mbit", "queue": QUEUE_PACKETS}
     topology = {"type": "linear", "fabricLink": shape}
-    plan = plan_of("shapes.yaml", topology=topology, encapsulation="none")
+    plan = plan_of("shapes.yaml", topology=topology, combination=ROUTED)
     return run_scenarios("shaping", plan, {"queues": None, "throughput": 3}, tmp_path_factory.mktemp("slow"))
 
 

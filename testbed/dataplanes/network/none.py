@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from testbed.dataplanes.program import NodeProgram, PodInterface
-from testbed.intent import NodeIdentity, NodeIntent, PodAttachment
-
-NAME = "none"
-ENCAPSULATIONS = ("none",)
-MECHANISMS: tuple[str, ...] = ()
+from testbed.dataplanes.linux import PodInterface
+from testbed.dataplanes.program import ProgramObject
+from testbed.intent import IntentObject, NodeIdentity, PodAttachment
 
 
-def pod_interface(node: NodeIdentity, pod: PodAttachment) -> PodInterface:
+def render_node(_node: NodeIdentity) -> tuple[ProgramObject, ...]:
+    """Return nothing."""
+    return ()
+
+
+def render_object(_node: NodeIdentity, _thing: IntentObject) -> tuple[ProgramObject, ...]:
+    """Return nothing."""
+    return ()
+
+
+def pod_interface(_node: NodeIdentity, pod: PodAttachment) -> PodInterface:
     """Return an interface without an address; no Pod is ever given one, as all stay Pending."""
-    del node
     return PodInterface(f"{pod.namespace}/{pod.name}", (), ())
-
-
-def render(intent: NodeIntent) -> NodeProgram:
-    """Return the empty program."""
-    return NodeProgram(intent.node.name, {"node": ()})

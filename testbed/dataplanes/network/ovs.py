@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from ipaddress import ip_network
 
-from controllers.pipeline.flows import NODE_OWNER
 from controllers.pipeline.forwarding import gateway_mac
-from controllers.pipeline.render import render_local, render_node
+from controllers.pipeline.render import render_local
+from controllers.pipeline.render import render_node as render_pipeline
 from controllers.pipeline.tables import (
     INTEGRATION_BRIDGE,
     PATCH_PORT,
@@ -21,43 +21,26 @@ from controllers.pipeline.tables import (
     datapath_id,
     pod_port,
 )
-from testbed.dataplanes.program import (
-    InterfaceAddress,
-    LinkSetting,
-    NodeProgram,
-    OvsBridge,
-    OvsPort,
-    PodInterface,
-    ProgramObject,
-    Route,
-)
-from testbed.intent import IntentObject, NodeIdentity, NodeIntent, PodAttachment
-
-NAME = "ovs"
-ENCAPSULATIONS = ("vxlan", "geneve", "none")
-MECHANISMS = ("openvswitch", "openflow", "iproute")
+from testbed.dataplanes.linux import InterfaceAddress, LinkSetting, PodInterface, Route
+from testbed.dataplanes.openvswitch import OvsBridge, OvsPort
+from testbed.dataplanes.program import ProgramObject
+from testbed.intent import IntentObject, NodeIdentity, PeerNode, PodAttachment
 
 _TUNNEL_UDP_PORT = {"vxlan": 4789, "geneve": 6081}
 """IANA port numbers (RFC 7348, RFC 8926)."""
 
 
-def render(intent: NodeIntent) -> NodeProgram:
-    """Return the whole program of a node."""
-    node = intent.node
-    owners: dict[str, tuple[ProgramObject, ...]] = {
-        NODE_OWNER: (*_bridges(node), *_ports(node), *_linux(node), *render_node(node))
-    }
-    owners.update((key, render_object(node, thing)) for key, thing in sorted(intent.objects.items()))
-    return NodeProgram(node.name, owners)
+def render_node(node: NodeIdentity) -> tuple[ProgramObject, ...]:
+    """Return what a node has whatever its objects are."""
+    return (*_bridges(node), *_ports(node), *_linux(node), *render_pipeline(node))
 
 
 def render_object(node: NodeIdentity, thing: IntentObject) -> tuple[ProgramObject, ...]:
-    """Return the objects of one owner on a node."""
-    attachment: tuple[ProgramObject, ...] = ()
+    """Return the objects of a Pod or a peer. Services are `proxy.ovs`' business."""
     if isinstance(thing, PodAttachment):
         port = OvsPort(INTEGRATION_BRIDGE, thing.interface, pod_port(thing.port))
-        attachment = (pod_interface(node, thing), port)
-    return (*attachment, *render_local(node, thing))
+        return (pod_interface(node, thing), port, *render_local(node, thing))
+    return render_local(node, thing) if isinstance(thing, PeerNode) else ()
 
 
 def pod_interface(node: NodeIdentity, pod: PodAttachment) -> PodInterface:

@@ -17,7 +17,7 @@ from testbed.report.figures.panels import (
     use_log_axis,
     widened,
 )
-from testbed.report.labels import METRIC_LABELS, measurement_label
+from testbed.report.labels import METRIC_LABELS
 from testbed.report.numbers import quantity
 from testbed.report.style import Drawn, figure_name, new_figure
 from testbed.report.view import Measurement, RunView
@@ -30,7 +30,7 @@ Boxes = dict[float, tuple[float, ...]]
 def draw_boxes(view: RunView, measurement: Measurement) -> Drawn:
     """Return box plots of a measurement of times, a panel per protocol and a row per path and variant."""
     plan = plan_rows(view, measurement.paths)
-    title = f"{measurement_label(measurement.name, measurement.type)}: percentiles"
+    title = f"{measurement.title}: percentiles"
     subtitle = (
         f"box p25 to p75, line at the median, whiskers p1 to p99; {repeats_of(view, measurement)}, pooled"
     )
@@ -48,13 +48,13 @@ def draw_boxes(view: RunView, measurement: Measurement) -> Drawn:
     what, samples = METRIC_LABELS[measurement.metric], samples_in(view, measurement)
     caption = f"Percentiles of {what} over {samples}: {subtitle}. The number to the right is the median."
     alt = f"Box plots of {what}. The table has the figures."
-    return Drawn(figure_name(measurement.name, "boxes"), title, caption, alt, figure)
+    return Drawn(figure_name(measurement.slug, "boxes"), title, caption, alt, figure)
 
 
 def _boxes(view: RunView, measurement: Measurement, protocol: str, plan: RowPlan) -> Boxes:
     found: Boxes = {}
     for row in plan.rows:
-        values = view.samples_of(measurement.name, protocol, row.path, row.variant)
+        values = view.samples_of(measurement, protocol, row.path, row.variant)
         if len(values):
             found[row.y] = tuple(float(x) for x in np.percentile(values, BOX_PERCENTILES))
     return found

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from testbed.records.schema import RAW_VETH
+from testbed.report.figures.facets import Facet, facet_note, facets_of, line_heading
 from testbed.report.figures.panels import repeats_of, samples_in, use_log_axis, widened
-from testbed.report.labels import METRIC_LABELS, measurement_label, path_label
+from testbed.report.labels import METRIC_LABELS, path_label
 from testbed.report.numbers import listed
 from testbed.report.style import RAW_COLOUR, Drawn, Look, figure_name, new_figure
 from testbed.report.view import Measurement, RunView
@@ -22,6 +24,8 @@ FRACTIONS: NDArray[np.float64] = np.concatenate([np.linspace(0.0, 0.98, 197), np
 """Where a curve is sampled: a line of 216 points looks like one of a million and makes a small file."""
 
 MOST_COLUMNS = 3
+TICKS = (8, 7, 5, 4)
+"""How many ticks fit below a panel, by the number of columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,106 +45,146 @@ class Panel:
     curves: tuple[Curve, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Panels row by row; `row_names` stand beside the first panel of each row, where there are any."""
+
+    panels: tuple[Panel, ...]
+    columns: int
+    row_names: tuple[str, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        """How many rows the panels fill."""
+        return -(-len(self.panels) // self.columns)
+
+
 def draw_distribution(view: RunView, measurement: Measurement) -> Drawn:
     """Return the distributions of a measurement of times.
 
     One variant: a panel per protocol, a line per path. Several: a panel per path and protocol, a line per
-    variant, raw veth of all variants in grey.
+    variant, raw veth of all variants in grey. With a number swept beside something else: a row of panels per
+    path and protocol, a column per number, a line per value of the other.
     """
-    panels = (
-        _panels_by_path(view, measurement) if view.has_variants else _panels_by_protocol(view, measurement)
-    )
-    columns, rows = _grid(len(panels), len(measurement.protocols))
-    title = f"{measurement_label(measurement.name, measurement.type)}: distribution"
+    facets = facets_of(view)
+    grid = _grid_of(view, measurement, facets)
+    title = f"{measurement.title}: distribution"
     what = METRIC_LABELS[measurement.metric]
     pooled = f"{samples_in(view, measurement)} of {repeats_of(view, measurement)}, pooled"
     subtitle = f"{pooled}; the axis ends at the largest p99.9"
-    figure = new_figure((3.3 if rows == 1 else 2.0 * rows) + 0.5, title, subtitle)
-    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-    limits = widened(
-        [x for panel in panels for c in panel.curves for x in (c.quantiles[2], c.quantiles[-1])], 1.1
-    )
-    for number, axes in enumerate(grid.flat):
-        if number >= len(panels):
-            axes.set_visible(False)
-            continue
-        is_lowest = number + columns >= len(panels)
-        _draw_panel(
-            axes, panels[number], limits, f"{what} (µs)" if is_lowest else "", is_left=number % columns == 0
-        )
-    heading = view.variant_heading if view.has_variants else None
+    figure = new_figure((3.3 if grid.rows == 1 else 2.0 * grid.rows) + 0.5, title, subtitle)
+    _draw_grid(figure, grid, f"{what} (µs)")
     figure.legend(
-        handles=_legend(panels), loc="outside lower center", ncols=_legend_columns(panels), title=heading
+        handles=_legend(grid.panels),
+        loc="outside lower center",
+        ncols=_legend_columns(grid.panels),
+        title=line_heading(view) if view.has_variants else None,
     )
     caption = (
         f"Share of samples with a {what} of at most x, on a logarithmic axis. Further left is faster; "
-        f"a steep line is a steady path. {subtitle[0].upper()}{subtitle[1:]}."
+        f"a steep line is a steady path. {subtitle[0].upper()}{subtitle[1:]}.{facet_note(view, facets)}"
     )
-    return Drawn(figure_name(measurement.name, "cdf"), title, caption, _alt(view, measurement), figure)
+    return Drawn(figure_name(measurement.slug, "cdf"), title, caption, _alt(measurement), figure)
+
+
+def _draw_grid(figure: Figure, grid: Grid, xlabel: str) -> None:
+    every = figure.subplots(grid.rows, grid.columns, sharex=True, sharey=True, squeeze=False)
+    curves = [curve for panel in grid.panels for curve in panel.curves]
+    limits = widened([x for c in curves for x in (c.quantiles[2], c.quantiles[-1])], 1.1)
+    for number, axes in enumerate(every.flat):
+        if number >= len(grid.panels):
+            axes.set_visible(False)
+            continue
+        is_lowest = number + grid.columns >= len(grid.panels)
+        _draw_panel(
+            axes,
+            grid.panels[number],
+            limits,
+            xlabel if is_lowest else "",
+            TICKS[min(grid.columns, len(TICKS)) - 1],
+        )
+        if number % grid.columns == 0:
+            name = grid.row_names[number // grid.columns] if grid.row_names else ""
+            axes.set_ylabel(f"{name}\nshare of samples" if name else "share of samples")
+
+
+def _grid_of(view: RunView, measurement: Measurement, facets: Sequence[Facet]) -> Grid:
+    if len(facets) > 1:
+        return _grid_by_facet(view, measurement, facets)
+    panels = (
+        _panels_by_path(view, measurement, facets[0])
+        if view.has_variants
+        else _panels_by_protocol(view, measurement)
+    )
+    protocols = len(measurement.protocols)
+    columns = protocols if 1 < protocols <= MOST_COLUMNS else min(len(panels), MOST_COLUMNS)
+    return Grid(tuple(panels), columns)
 
 
 def _panels_by_protocol(view: RunView, measurement: Measurement) -> list[Panel]:
     variant = view.variants[0]
     return [
-        Panel(
-            protocol, tuple(_curves(view, measurement, protocol, [(p, variant) for p in measurement.paths]))
-        )
+        Panel(protocol, tuple(_curves_of_paths(view, measurement, protocol, variant)))
         for protocol in measurement.protocols
     ]
 
 
-def _panels_by_path(view: RunView, measurement: Measurement) -> list[Panel]:
-    panels = []
-    for path in measurement.own_paths:
-        for protocol in measurement.protocols:
-            own = _curves(view, measurement, protocol, [(path, variant) for variant in view.variants])
-            raw = _raw_curve(view, measurement, protocol) if path != RAW_VETH else []
-            panels.append(Panel(f"{path_label(path)} · {protocol}", (*raw, *own)))
-    return panels
-
-
-def _curves(
-    view: RunView, measurement: Measurement, protocol: str, combinations: Sequence[tuple[str, str]]
-) -> list[Curve]:
-    curves = []
-    for path, variant in combinations:
-        values = view.samples_of(measurement.name, protocol, path, variant)
-        if len(values):
-            label = view.variant_names[variant] if view.has_variants else path_label(path)
-            look = view.variant_looks[variant] if view.has_variants else view.path_looks[path]
-            curves.append(Curve(label, look, np.quantile(values, FRACTIONS)))
-    return curves
-
-
-def _raw_curve(view: RunView, measurement: Measurement, protocol: str) -> list[Curve]:
-    of_variants = [
-        view.samples_of(measurement.name, protocol, RAW_VETH, variant) for variant in view.variants
+def _panels_by_path(view: RunView, measurement: Measurement, facet: Facet) -> list[Panel]:
+    return [
+        Panel(
+            " · ".join(part for part in (path_label(path), protocol) if part),
+            tuple(_curves_of_lines(view, measurement, (protocol, path), facet)),
+        )
+        for path in measurement.own_paths
+        for protocol in measurement.protocols
     ]
-    values = np.concatenate(of_variants)
-    if not len(values):
-        return []
-    return [Curve(path_label(RAW_VETH), Look(RAW_COLOUR), np.quantile(values, FRACTIONS))]
 
 
-def _draw_panel(axes: Axes, panel: Panel, limits: tuple[float, float], xlabel: str, *, is_left: bool) -> None:
+def _grid_by_facet(view: RunView, measurement: Measurement, facets: Sequence[Facet]) -> Grid:
+    rows = [(protocol, path) for path in measurement.own_paths for protocol in measurement.protocols]
+    panels = [
+        Panel(facet.title if number == 0 else "", tuple(_curves_of_lines(view, measurement, row, facet)))
+        for number, row in enumerate(rows)
+        for facet in facets
+    ]
+    one_protocol = len(measurement.protocols) == 1
+    names = [path_label(path) + ("" if one_protocol else f", {protocol}") for protocol, path in rows]
+    return Grid(tuple(panels), len(facets), tuple(names))
+
+
+def _curves_of_paths(view: RunView, measurement: Measurement, protocol: str, variant: str) -> Iterator[Curve]:
+    for path in measurement.paths:
+        values = view.samples_of(measurement, protocol, path, variant)
+        if len(values):
+            yield Curve(path_label(path), view.path_looks[path], np.quantile(values, FRACTIONS))
+
+
+def _curves_of_lines(
+    view: RunView, measurement: Measurement, row: tuple[str, str], facet: Facet
+) -> Iterator[Curve]:
+    """Yield raw veth of all variants of a facet together, then each variant of it."""
+    protocol, path = row
+    of_raw = [view.samples_of(measurement, protocol, RAW_VETH, variant) for variant in facet.variants]
+    raw = np.concatenate([np.empty(0), *of_raw])
+    if path != RAW_VETH and len(raw):
+        yield Curve(path_label(RAW_VETH), Look(RAW_COLOUR), np.quantile(raw, FRACTIONS))
+    for label, variant in facet.lines:
+        values = view.samples_of(measurement, protocol, path, variant)
+        if len(values):
+            yield Curve(label, view.variant_looks[variant], np.quantile(values, FRACTIONS))
+
+
+def _draw_panel(axes: Axes, panel: Panel, limits: tuple[float, float], xlabel: str, most_ticks: int) -> None:
     for curve in panel.curves:
         axes.plot(
             curve.quantiles, FRACTIONS, color=curve.look.colour, linestyle=curve.look.dash, linewidth=1.6
         )
-    use_log_axis(axes, *limits, xlabel, most=7)
+    use_log_axis(axes, *limits, xlabel, most=most_ticks)
     axes.tick_params(labelbottom=bool(xlabel))
     axes.set_ylim(0, 1)
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "", "0.5", "", "1"])
     axes.set_title(panel.title)
     axes.grid(visible=True)
-    if is_left:
-        axes.set_ylabel("share of samples")
-
-
-def _grid(panels: int, protocols: int) -> tuple[int, int]:
-    """Return columns and rows: a column per protocol, or three panels side by side for one protocol."""
-    columns = protocols if 1 < protocols <= MOST_COLUMNS else min(panels, MOST_COLUMNS)
-    return columns, -(-panels // columns)
 
 
 def _legend(panels: Sequence[Panel]) -> list[Line2D]:
@@ -157,7 +201,7 @@ def _legend_columns(panels: Sequence[Panel]) -> int:
     return max(1, min(len(labels), 110 // (longest + 7)))
 
 
-def _alt(view: RunView, measurement: Measurement) -> str:
+def _alt(measurement: Measurement) -> str:
     paths = listed([path_label(path) for path in measurement.paths])
     what = METRIC_LABELS[measurement.metric]
     return f"Cumulative distributions of {what} for {paths}. The table has the figures."

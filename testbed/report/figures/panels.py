@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from testbed.report.figures.facets import Facet, facets_of, line_heading
 from testbed.report.labels import path_label
 from testbed.report.numbers import count_range, counted, log_ticks
 from testbed.report.style import FAINT, GRID, Look
@@ -38,21 +39,24 @@ class RowPlan:
     height_in: float
 
 
-def plan_rows(view: RunView, paths: Sequence[str]) -> RowPlan:
-    """Return a row for every path; with several variants a heading for it and a row for every variant."""
+def plan_rows(view: RunView, paths: Sequence[str], facet: Facet | None = None) -> RowPlan:
+    """Return a row for every path; with several variants a heading for it and a row for every variant.
+
+    The plans of all facets of a run have the same rows; a combination that is missing has the variant "".
+    """
+    lines = facets_of(view)[0].lines if facet is None else facet.lines
     if not view.has_variants:
         rows = [
             Row(path, view.variants[0], path_label(path), view.path_looks[path], float(number))
             for number, path in enumerate(paths)
         ]
         return RowPlan(tuple(rows), (), ROW_IN * (len(rows) + 1))
-    rows, headings, y = [], [], 0.0
+    rows, headings, y = list[Row](), list[tuple[str, float]](), 0.0
     for path in paths:
         headings.append((path_label(path), y))
-        for variant in view.variants:
+        for label, variant in lines:
             y += 1
-            look = view.variant_looks[variant]
-            rows.append(Row(path, variant, view.variant_names[variant], look, y))
+            rows.append(Row(path, variant, label, view.variant_looks.get(variant, Look(FAINT)), y))
         y += 1.4
     pitch = DENSE_ROW_IN if y > DENSE_ABOVE else ROW_IN
     return RowPlan(tuple(rows), tuple(headings), pitch * (y + 0.5))
@@ -71,7 +75,7 @@ def label_rows(axes: Axes, view: RunView, plan: RowPlan, *, is_first: bool) -> N
         axes.set_yticklabels([label for _, label, _ in ticks])
         for text, (_, _, is_heading) in zip(axes.get_yticklabels(), ticks, strict=True):
             text.set_fontweight("bold" if is_heading else "normal")
-        axes.set_ylabel(view.variant_heading if view.has_variants else "")
+        axes.set_ylabel(line_heading(view) if view.has_variants else "")
     axes.spines["left"].set_visible(False)
     axes.grid(axis="x")
 
@@ -116,14 +120,15 @@ def draw_reference(axes: Axes, x: float) -> None:
 
 def repeats_of(view: RunView, measurement: Measurement) -> str:
     """Return how many repeats stand behind a figure: "n = 5 repeats"."""
-    counts = [int(n) for n in view.main.loc[view.main["measurement"] == measurement.name, "n"]]
+    counts = [int(n) for n in view.main_of(measurement)["n"]]
     noun = "repeat" if set(counts) == {1} else "repeats"
     return f"n = {count_range(counts)} {noun}"
 
 
 def samples_in(view: RunView, measurement: Measurement) -> str:
     """Return how many samples a figure is drawn from."""
-    return counted(sum(len(v) for key, v in view.pooled.items() if key[0] == measurement.name), "sample")
+    key = (measurement.name, measurement.metric)
+    return counted(sum(len(values) for of, values in view.pooled.items() if of[:2] == key), "sample")
 
 
 def separate_groups(axes: Axes, plan: RowPlan) -> None:

@@ -9,11 +9,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from scenarios.frames import Sniffer, parse_frame
+from scenarios.holding import apply_all, damage, held, missing
 from scenarios.stage import Scenario, main, namespace_of, tried
 
-from testbed.dataplanes.program import OvsPort, ProgramObject
-from testbed.dataplanes.registry import network_plugin
-from testbed.drivers import iproute, ovs
 from testbed.drivers.shell import run
 from testbed.emulation.cluster import EmulatedCluster
 from testbed.emulation.namespaces import entered
@@ -32,32 +30,27 @@ def ask(cluster: EmulatedCluster, attempts: Sequence[Attempt]) -> list[list[str]
 
 
 def differences(cluster: EmulatedCluster, _given: object) -> Json:
-    """Return how what bridges hold differs from what they should, as the controller observes it."""
-    assert cluster.controller is not None
-    return {bridge: dict(lists) for bridge, lists in cluster.controller.differences().items()}
+    """Return how what nodes hold differs from what they should."""
+    return {node: missing(cluster, node) for node in cluster.intent.nodes}
 
 
 def apply_again(cluster: EmulatedCluster, _given: object) -> Json:
     """Apply every node's program a second time; return what each node held before and after."""
-    before = {name: _held(cluster, name) for name in cluster.switches}
-    _apply_all(cluster)
-    return {"before": before, "after": {name: _held(cluster, name) for name in cluster.switches}}
+    before = {node: held(cluster, node, is_counting=True) for node in cluster.intent.nodes}
+    apply_all(cluster)
+    after = {node: held(cluster, node, is_counting=True) for node in cluster.intent.nodes}
+    return {"before": before, "after": after}
 
 
 def apply_to_damage(cluster: EmulatedCluster, _given: object) -> Json:
-    """Take a route, an address and a port from every node; return what is held before, damaged and after."""
-    before = {name: _held(cluster, name, is_counting=False) for name in cluster.switches}
-    for name, node in cluster.intent.nodes.items():
-        route = next(line for line in before[name]["routes"] if line.startswith(str(node.service_cidrs[0])))
-        iproute.batch(
-            name, [f"route del {route.split(' ')[0]}", f"addr del {_gateway(cluster, name)} dev br-int"]
-        )
-        ports = [thing for thing in _program(cluster, name) if isinstance(thing, OvsPort)]
-        ovs.remove_ports(cluster.switches[name], [port for port in ports if port.name.startswith("veth")][:1])
-    damaged = {name: _held(cluster, name, is_counting=False) for name in cluster.switches}
-    _apply_all(cluster)
-    after = {name: _held(cluster, name, is_counting=False) for name in cluster.switches}
-    return {"before": before, "damaged": damaged, "after": after}
+    """Take an object of every kind from every node; return what was taken, and what is held then and after."""
+    nodes = list(cluster.intent.nodes)
+    before = {node: held(cluster, node, is_counting=False) for node in nodes}
+    taken = {node: damage(cluster, node) for node in nodes}
+    damaged = {node: missing(cluster, node) for node in nodes}
+    apply_all(cluster)
+    after = {node: held(cluster, node, is_counting=False) for node in nodes}
+    return {"before": before, "taken": taken, "damaged": damaged, "after": after}
 
 
 def mtu(cluster: EmulatedCluster, pairs: Sequence[tuple[str, str, int]]) -> list[Json]:
@@ -135,34 +128,6 @@ def equal_paths(cluster: EmulatedCluster, given: tuple[str, str, int, int]) -> J
         "answered": sum(outcome.verdict == "allowed" for outcome in outcomes),
         "sent": {way: after[way] - before[way] for way in ways},
     }
-
-
-def _program(cluster: EmulatedCluster, node: str) -> tuple[ProgramObject, ...]:
-    plugin = network_plugin(cluster.state.network.plugin)
-    return plugin.render(cluster.intent.for_node(node)).objects()
-
-
-def _apply_all(cluster: EmulatedCluster) -> None:
-    for name, instance in cluster.switches.items():
-        ovs.apply(instance, _program(cluster, name))
-        iproute.apply(name, _program(cluster, name))
-
-
-def _held(cluster: EmulatedCluster, node: str, *, is_counting: bool = True) -> dict[str, list[str]]:
-    """Return what a node holds; with `is_counting` also the count of changes to its Open vSwitch database."""
-    held = {
-        kind: run(["ip", "-o", kind.removesuffix("s"), "show"], namespace=node).splitlines()
-        for kind in ("addrs", "routes", "links")
-    }
-    held["ports"] = sorted(ovs.observe(cluster.switches[node]))
-    if is_counting:
-        held["changes"] = [cluster.switches[node].vsctl(["get", "Open_vSwitch", ".", "next_cfg"]).strip()]
-    return held
-
-
-def _gateway(cluster: EmulatedCluster, node: str) -> str:
-    identity = cluster.intent.nodes[node]
-    return f"{identity.gateway_addresses[0]}/{identity.pod_cidrs[0].prefixlen}"
 
 
 def _mtu_of(pod: str) -> int:

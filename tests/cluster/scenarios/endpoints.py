@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
 import socket
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from scenarios.entries import entries_of
+from scenarios.holding import missing, open_vswitch, switch_of
 from scenarios.stage import Scenario, main, namespace_of
 
-from controllers.pipeline.tables import owner_cookie
 from testbed.cluster.changes import Change, set_pod_ready
-from testbed.drivers.openflow import Delta
-from testbed.drivers.shell import run
 from testbed.emulation.cluster import EmulatedCluster
 from testbed.emulation.namespaces import entered
 from testbed.emulation.prober import Attempt
@@ -29,7 +27,6 @@ ENDPOINTS = ("default/app-0", "default/app-1", "default/app-2")
 HELD = 20
 TRIES = 60
 _FIRST_NEW_PORT = 20_000
-_FIELD = re.compile(r"\b(cookie|duration|n_packets|table)=(?:0x)?([0-9a-f.]+)")
 _ANSWER_S = 10.0
 Json = dict[str, Any]
 
@@ -126,9 +123,9 @@ class Course:
 
 
 def changes(cluster: EmulatedCluster, _given: object) -> Json:
-    """Hold connections open while endpoints go and come; return what each step left, and others' flows."""
+    """Hold connections open while endpoints go and come; return what each step left, and others' entries."""
     _touch_others(cluster)
-    flows_before = {node: _flows_of(cluster, node, OTHERS) for node in cluster.switches}
+    entries_before = {node: entries_of(cluster, node, OTHERS) for node in cluster.intent.nodes}
     address = str(cluster.state.services[APP].cluster_ips[0])
     with ExitStack() as stack:
         with entered(namespace_of(CLIENT)):
@@ -144,17 +141,21 @@ def changes(cluster: EmulatedCluster, _given: object) -> Json:
         course.change("all come back", ENDPOINTS)
     return {
         "steps": course.steps,
-        "flows_before": flows_before,
-        "flows_after": {node: _flows_of(cluster, node, OTHERS) for node in cluster.switches},
-        "differences": [name for name, lists in _differences(cluster).items() if any(lists.values())],
+        "entries_before": entries_before,
+        "entries_after": {node: entries_of(cluster, node, OTHERS) for node in cluster.intent.nodes},
+        "differences": {node: missing(cluster, node) for node in cluster.intent.nodes},
     }
 
 
 def one_change(cluster: EmulatedCluster, _given: object) -> Json:
-    """Take one endpoint out and in again; return how many entries were sent, and the flows of the Service."""
-    took_out = _hand_over(cluster, set_pod_ready(cluster.state, ENDPOINTS[0], ready=False))
-    put_back = _hand_over(cluster, set_pod_ready(cluster.state, ENDPOINTS[0], ready=True))
-    return {"took_out": took_out, "put_back": put_back, "nodes": len(cluster.switches)}
+    """Take one endpoint out and in again; return how many entries were sent each time."""
+    sent = []
+    for ready in (False, True):
+        _hand_over(cluster, set_pod_ready(cluster.state, ENDPOINTS[0], ready=ready))
+        acknowledgement = switch_of(cluster).acknowledgement
+        assert acknowledgement is not None
+        sent.append(acknowledgement.entries)
+    return {"took_out": sent[0], "put_back": sent[1], "nodes": len(cluster.intent.nodes)}
 
 
 def _make_ready(cluster: EmulatedCluster, ready: Sequence[str]) -> None:
@@ -167,26 +168,23 @@ def _make_ready(cluster: EmulatedCluster, ready: Sequence[str]) -> None:
     _await_revalidation(cluster, cluster.state.pods[CLIENT].node)
 
 
-def _hand_over(cluster: EmulatedCluster, change: Change) -> int:
-    """Bring a change of endpoints to the switches; return the entries that were sent."""
-    cluster.state = change.state
-    cluster.intent = recompile_services(cluster.intent, change.state, change.services)
-    keys = [f"Service/{name}" for name in sorted(change.services)]
-    if not keys:
-        return 0
-    assert cluster.controller is not None
-    done = cluster.controller.update(Delta({key: cluster.intent.shared[key] for key in keys}))
-    return done.entries
+def _hand_over(cluster: EmulatedCluster, change: Change) -> None:
+    """Bring a change of endpoints to the nodes."""
+    intent = recompile_services(cluster.intent, change.state, change.services)
+    cluster.change(change.state, intent, [f"Service/{name}" for name in sorted(change.services)])
 
 
 def _await_revalidation(cluster: EmulatedCluster, node: str) -> None:
     """Wait until a node's switch forwards nothing by what it had cached before a change.
 
     A barrier speaks for the flow tables; the datapath's cache follows within milliseconds. A revalidation
-    that was under way may have missed the change, so the second one counts.
+    that was under way may have missed the change, so the second one counts. The kernel's own rules are in
+    force when they are there.
     """
-    for _ in range(2):
-        cluster.switches[node].appctl("revalidator/wait")
+    switch = open_vswitch(cluster)
+    if switch is not None:
+        for _ in range(2):
+            switch.switches[node].appctl("revalidator/wait")
 
 
 def _others(cluster: EmulatedCluster) -> str:
@@ -196,32 +194,9 @@ def _others(cluster: EmulatedCluster) -> str:
 
 
 def _touch_others(cluster: EmulatedCluster) -> None:
-    """Send something through the other Services' flows, so that their counters are not 0."""
+    """Send something through the other Services' entries, so that their counters are not 0."""
     for protocol in ("TCP", "UDP"):
         _answers(cluster, OTHERS[0], protocol, 20, 30_000)
-
-
-def _flows_of(cluster: EmulatedCluster, node: str, services: Sequence[str]) -> list[Json]:
-    """Return the flows of Services on a node with the statistics that Open vSwitch keeps of them."""
-    cookies = {owner_cookie(f"Service/{name}") for name in services}
-    switch = f"unix:{cluster.switches[node].folder}/br-int.mgmt"
-    found = []
-    for line in run(["ovs-ofctl", "-O", "OpenFlow15", "dump-flows", switch]).splitlines():
-        fields = dict(_FIELD.findall(line))
-        if "cookie" in fields and int(fields["cookie"], 16) in cookies:
-            found.append(
-                {
-                    "flow": f"table {fields['table']} {line[line.index('priority') :]}",
-                    "duration_s": float(fields["duration"]),
-                    "packets": int(fields["n_packets"]),
-                }
-            )
-    return sorted(found, key=lambda flow: str(flow["flow"]))
-
-
-def _differences(cluster: EmulatedCluster) -> Json:
-    assert cluster.controller is not None
-    return dict(cluster.controller.differences())
 
 
 SCENARIOS: dict[str, Scenario] = {

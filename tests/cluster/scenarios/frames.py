@@ -19,7 +19,8 @@ ETH_ALL = 0x0003
 ETH_IPV4 = 0x0800
 ETH_ARP = 0x0806
 BROADCAST = "ff:ff:ff:ff:ff:ff"
-VXLAN_PORT = 4789
+VXLAN_PORTS = {4789, 8472}
+"""RFC 7348, and Linux' default from before it, which Flannel has kept."""
 GENEVE_PORT = 6081
 _ETHERNET_IN_GENEVE = 0x6558
 _BUFFER_BYTES = 8 << 20
@@ -91,7 +92,7 @@ def parse_frame(frame: bytes) -> dict[str, Any]:
 
 
 def _tunnel(port: int, payload: bytes) -> dict[str, Any]:
-    if port == VXLAN_PORT:
+    if port in VXLAN_PORTS:
         is_key_valid = bool(payload[0] & 0x08)
         key = int.from_bytes(payload[4:7]) if is_key_valid else None
         return {"tunnel": "vxlan", "key": key, "inner": parse_frame(payload[8:])}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from synthetic_run import synthetic_run
+from synthetic_run import PROGRAMMING, synthetic_run
 
 from testbed.analysis.frames import tidy_samples
 from testbed.analysis.statistics import (
@@ -71,7 +71,8 @@ def test_a_ratio_by_hand_and_pairs_without_one() -> None:
 def test_percentiles_are_those_of_numpy_and_only_the_known_ones(values: list[float]) -> None:
     found = trial_statistics(values, "rtt_us")
     assert found["p50"] == pytest.approx(float(np.median(values)))
-    assert ("p90" in found, "p99" in found, "p99.9" in found) == (
+    assert ("p01" in found, "p90" in found, "p99" in found, "p99.9" in found) == (
+        len(values) >= 100,
         len(values) >= 10,
         len(values) >= 100,
         False,
@@ -80,12 +81,24 @@ def test_percentiles_are_those_of_numpy_and_only_the_known_ones(values: list[flo
         assert found["p99"] == pytest.approx(float(np.percentile(values, 99)))
 
 
+def test_a_measurement_with_two_metrics_has_rows_of_both_and_no_ratio_without_raw_veth() -> None:
+    record, samples = synthetic_run(repeats=3, workloads=PROGRAMMING)
+    summary = summarise(repeat_statistics(tidy_samples(record, samples)))
+    assert {(row.metric, row.statistic) for row in summary.itertuples()} == {
+        (metric, statistic)
+        for metric in ("programming_us", "first_connection_us")
+        for statistic in ("mean", "p50", "p90")
+    }
+    assert summary[["ratio", "ratio_low", "ratio_high"]].isna().all(axis=None)
+    assert set(main_rows(summary)["statistic"]) == {"p50"}
+
+
 def test_throughput_has_a_mean_alone() -> None:
     assert trial_statistics([1e9, 3e9], "throughput_bps") == {"mean": 2e9}
     assert trial_statistics([], "rtt_us") == {}
 
 
-@pytest.mark.parametrize(("percent", "fewest"), [(90.0, 10), (99.0, 100), (99.9, 1000)])
+@pytest.mark.parametrize(("percent", "fewest"), [(1.0, 100), (90.0, 10), (99.0, 100), (99.9, 1000)])
 def test_a_percentile_needs_a_sample_beyond_it(percent: float, fewest: int) -> None:
     assert percentile_is_known(percent, fewest)
     assert not percentile_is_known(percent, fewest - 1)

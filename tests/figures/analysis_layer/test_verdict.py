@@ -2,7 +2,8 @@ import dataclasses
 import math
 
 import pytest
-from synthetic_run import LOAD, synthetic_run
+from synthetic_run import LOAD, PROGRAMMING, synthetic_run
+from synthetic_sweeps import CONNECT, dataplanes_run, proxy_scaling_run
 
 from testbed.analysis.frames import tidy_samples
 from testbed.analysis.statistics import repeat_statistics
@@ -120,6 +121,41 @@ def test_trials_without_raw_veth_beside_them_are_named() -> None:
     lonely = next(finding for finding in verdict.findings if "no ratio" in finding.reason)
     assert {RECORD.trials[index].measurement for index in lonely.trials} == {"ping"}
     assert len(lonely.trials) == 5
+
+
+def test_programming_needs_no_raw_veth_and_may_keep_the_processors_busy() -> None:
+    record, samples = synthetic_run(repeats=3, workloads=PROGRAMMING)
+    busy = tuple(
+        dataclasses.replace(trial, host_load=dataclasses.replace(LOAD, busy=1.0)) for trial in record.trials
+    )
+    record = dataclasses.replace(record, trials=busy)
+    assert judge(record, repeat_statistics(tidy_samples(record, samples))) == Verdict(Level.OK, ())
+
+
+def test_dataplanes_in_user_space_beside_others_in_the_kernel_are_named() -> None:
+    for run, named in (
+        (proxy_scaling_run((1, 9)), "dataplane ovs,"),
+        (dataplanes_run(workloads=CONNECT), "ovs-vxlan,"),
+    ):
+        verdict = judge(run[0], repeat_statistics(tidy_samples(*run)))
+        assert [finding.level for finding in verdict.findings] == [Level.CAUTION]
+        assert named in verdict.findings[0].reason
+        assert "the kernel forwarded with the rest" in verdict.findings[0].reason
+
+
+def test_a_raw_veth_that_varies_with_many_variants_is_one_finding() -> None:
+    record, samples = proxy_scaling_run(sizes=(1, 9))
+    per_repeat = repeat_statistics(tidy_samples(record, samples))
+    shaken = (
+        per_repeat["path"].eq("raw-veth")
+        & per_repeat["repeat"].eq(2)
+        & per_repeat["variant"].str.endswith("=9")
+    )
+    per_repeat.loc[shaken, "value"] *= 2
+    reasons = [finding.reason for finding in judge(record, per_repeat).findings if "varied" in finding.reason]
+    assert len(reasons) == 1
+    assert "varied by up to 4" in reasons[0]
+    assert "(first-packet TCP; 3 of 6 variants)" in reasons[0]
 
 
 def test_a_raw_veth_that_varies_is_said() -> None:

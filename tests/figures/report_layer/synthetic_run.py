@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 
@@ -26,6 +28,7 @@ PATHS = {
     "clusterip-other-node": 14.9,
     "hairpin": 10.4,
 }
+SERVICE_PATHS = {"first-service": 14.9, "last-service": 14.9, "new-service": 1.0}
 WORKLOADS = (
     ("latency", "latency", "TCP", 26.0, 2000),
     ("latency", "latency", "UDP", 22.0, 2000),
@@ -33,6 +36,11 @@ WORKLOADS = (
     ("connect", "connect", "TCP", 48.0, 1000),
     ("ping", "ping", "", 30.0, 200),
 )
+PROGRAMMING = (("programming", "programming", "", 4000.0, 10),)
+ALSO_SAMPLED = {"programming": ("first_connection_us", 1.6)}
+"""Measurement type to its second metric, and how much greater that is."""
+
+Settings = dict[str, str | int | float | bool]
 LOAD = HostLoad(busy=0.61, stolen=0.002, stalled=0.04, packets_dropped=0)
 
 
@@ -68,23 +76,30 @@ def provenance() -> Provenance:
 
 
 def synthetic_run(
-    variants: dict[str, dict[str, str | int | float | bool]] | None = None,
+    variants: dict[str, Settings] | None = None,
     repeats: int = 5,
     seed: int = 1,
     fail: float = 0.0,
     datapath_type: str = "system",
     workloads: tuple[tuple[str, str, str, float, int], ...] = WORKLOADS,
     paths: tuple[str, ...] = tuple(PATHS),
+    effect: Callable[[Settings, str], float] | None = None,
+    noise: float = 0.03,
 ) -> tuple[RunRecord, pd.DataFrame]:
-    """A run of the whole path matrix. `fail` is the share of trials that fail."""
+    """A run of the whole path matrix.
+
+    `fail` is the share of trials that fail; `effect` how many times longer a path takes with some settings,
+    each next variant 15 % more where there is none; `noise` how much repeats differ.
+    """
     random = np.random.default_rng(seed)
-    settings = {"": {}} if variants is None else variants
+    settings: dict[str, Settings] = {"": {}} if variants is None else variants
     trials: list[TrialRecord] = []
     samples: list[dict[str, np.ndarray]] = []
     for repeat in range(repeats):
         for number, (variant, swept) in enumerate(settings.items()):
             for name, kind, protocol, base, count in workloads:
-                for path, factor in ((path, PATHS[path]) for path in paths):
+                of_type = ("new-service",) if kind == "programming" else paths
+                for path, factor in ((path, (PATHS | SERVICE_PATHS)[path]) for path in of_type):
                     failed = bool(random.random() < fail)
                     trials.append(
                         TrialRecord(
@@ -107,16 +122,21 @@ def synthetic_run(
                             host_load=None if failed else LOAD,
                         )
                     )
-                    drift = factor * (1 + 0.15 * number * (path != "raw-veth")) * random.normal(1, 0.03)
+                    more = 1 + 0.15 * number * (path != "raw-veth") if effect is None else effect(swept, path)
+                    drift = factor * more * random.normal(1, noise)
                     shape = random.lognormal(0, 0.18, count) + (
                         random.random(count) < 0.01
                     ) * random.exponential(3, count)
                     values = (
-                        base / drift * random.normal(1, 0.03, count)
+                        base / drift * random.normal(1, noise, count)
                         if kind == "throughput"
                         else base * drift * shape
                     )
-                    samples.append({} if failed else {METRICS[kind]: np.round(values, 3)})
+                    taken = {METRICS[kind]: np.round(values, 3)}
+                    if kind in ALSO_SAMPLED:
+                        metric, times = ALSO_SAMPLED[kind]
+                        taken[metric] = np.round(values * times, 3)
+                    samples.append({} if failed else taken)
     cells = tuple(
         CellRecord(variant, repeat, datapath_type, 1.4, 4, 20, 3, 1450)
         for repeat in range(repeats)

@@ -2,16 +2,12 @@ import csv
 import dataclasses
 import re
 from collections.abc import Callable
-from html.parser import HTMLParser
-from itertools import combinations
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pandas as pd
 import pytest
-from matplotlib.axis import Axis
-from matplotlib.figure import Figure
-from matplotlib.text import Text
+from reading import Page, assert_readable, page_of, texts_of
 from synthetic_run import WORKLOADS, leaf_spine, synthetic_run
 
 from testbed.errors import RunFailed
@@ -31,27 +27,6 @@ TWELVE = {f"services={n}": {"services": n} for n in (1, 2, 5, 10, 20, 50, 100, 2
 Run = tuple[RunRecord, pd.DataFrame]
 
 
-class Page(HTMLParser):
-    """Collects ids, references and visible text of a page."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.ids: list[str] = []
-        self.references: list[str] = []
-        self.text = ""
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        for name, value in attrs:
-            if name == "id":
-                self.ids.append(value or "")
-            if name in ("src", "href", "xlink:href", "srcset", "data"):
-                self.references.append(value or "")
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-
 @pytest.fixture(scope="module")
 def plain() -> Run:
     workloads = (*CONNECT, *THROUGHPUT)
@@ -64,10 +39,6 @@ def built(plain: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_run(folder, *plain)
     build_report(folder)
     return folder
-
-
-def page_of(folder: Path) -> Page:
-    return Page((folder / "report.html").read_text(encoding="utf-8"))
 
 
 def report_on(run: Run, tmp_path: Path) -> Page:
@@ -158,48 +129,6 @@ def test_a_damaged_run_gives_no_report(built: Path, tmp_path: Path) -> None:
     with pytest.raises(RunFailed, match="complete JSON"):
         build_report(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
-
-
-def texts_of(figure: Figure) -> list[Text]:
-    shown = [text for text in figure.findobj(Text) if isinstance(text, Text) and text.get_visible()]
-    return [text for text in shown if text.get_text().strip()]
-
-
-def is_in_view(place: float, axis: Axis) -> bool:
-    """Whether a tick lies within its axis; matplotlib keeps ticks beyond it without drawing them."""
-    low, high = sorted(axis.get_view_interval())
-    return low <= place <= high
-
-
-def assert_readable(figure: Figure) -> None:
-    """No text that is drawn overlaps another or leaves the figure."""
-    figure.draw_without_rendering()
-    page = figure.bbox
-    hidden = {id(tick) for axes in figure.axes if not axes.axison for tick in axes.findobj(Text)} - {
-        id(text) for axes in figure.axes for text in axes.texts
-    }
-    off = {
-        id(label)
-        for axes in figure.axes
-        for axis in (axes.xaxis, axes.yaxis)
-        for tick in axis.get_major_ticks()
-        for label in (tick.label1, tick.label2)
-        if not (label.get_visible() and axes.get_visible() and is_in_view(tick.get_loc(), axis))
-    }
-    boxes = [
-        (text.get_text(), text.get_window_extent())
-        for text in texts_of(figure)
-        if id(text) not in hidden | off
-    ]
-    for text, box in boxes:
-        assert box.x0 >= page.x0 - 1, text
-        assert box.x1 <= page.x1 + 1, text
-        assert box.y0 >= page.y0 - 1, text
-        assert box.y1 <= page.y1 + 1, text
-    for (text, box), (other, beside) in combinations(boxes, 2):
-        across = min(box.x1, beside.x1) - max(box.x0, beside.x0)
-        along = min(box.y1, beside.y1) - max(box.y0, beside.y0)
-        assert across < 1 or along < 1.5, f"{text!r} overlaps {other!r}"
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,20 @@ from hypothesis import strategies as st
 from manifests_in_code import HTTP, endpoint_slice, pod, service, state_of, workload
 
 from testbed.cluster.build import slices_of
-from testbed.cluster.changes import add_pod, delete_pod, set_pod_ready, set_pod_terminating
+from testbed.cluster.changes import (
+    add_pod,
+    add_service,
+    delete_pod,
+    next_cluster_ips,
+    remove_service,
+    set_pod_ready,
+    set_pod_terminating,
+)
 from testbed.cluster.draft import draft_of_pod
 from testbed.cluster.index import build_index
-from testbed.cluster.state import ClusterState, PodPhase
-from testbed.errors import UsageError
+from testbed.cluster.services import services_of
+from testbed.cluster.state import ClusterState, PodPhase, ServiceState
+from testbed.errors import CapacityError, UsageError
 
 WEB, DB = {"app": "web"}, {"app": "db"}
 
@@ -121,15 +130,73 @@ def test_impossible_changes() -> None:
         set_pod_ready(pending, "default/p", True)
 
 
+def service_state(state: ClusterState, name: str, selector: dict[str, str] | None = None) -> ServiceState:
+    """A Service as a control plane would give it to the cluster: with the lowest free ClusterIP."""
+    (address,) = next_cluster_ips(state, f"default/{name}")
+    made = service(name, selector, clusterIP=str(address))
+    (found,) = services_of([made], state.network.service_cidrs).values()
+    return found
+
+
+def test_an_added_service_is_what_it_would_have_been_from_the_start() -> None:
+    before = small()
+    change = add_service(before, service_state(before, "zoo", DB))
+    assert (change.services, change.pods) == ({"default/zoo"}, frozenset())
+    objects = [
+        pod("a", WEB), pod("b", WEB), pod("c", DB), service("web", WEB), service("db", DB),
+        service("all-http", WEB, {"port": 80, "targetPort": "http"}), service("zoo", DB),
+    ]  # fmt: skip
+    assert change.state == state_of(objects)
+    assert change.state.index == state_of(objects).index
+    assert change.state.slices["default/web"] is before.slices["default/web"]
+    assert before == small()
+
+
+def test_a_removed_service_leaves_nothing_behind() -> None:
+    before = small()
+    added = add_service(before, service_state(before, "new", {"app": "nobody"})).state
+    change = remove_service(added, "default/new")
+    assert change.services == {"default/new"}
+    assert change.state == before
+    assert change.state.index == before.index
+
+
+def test_a_pod_joins_an_added_service() -> None:
+    state = small()
+    state = add_service(state, service_state(state, "zoo", {"app": "lion"})).state
+    change = add_pod(state, draft_of_pod(pod("leo", {"app": "lion"})))
+    assert change.services == {"default/zoo"}
+    assert ready_endpoints(change.state, "zoo") == {str(change.state.pods["default/leo"].addresses[0])}
+
+
+def test_services_that_cannot_be_added_or_removed() -> None:
+    state = small()
+    web = state.services["default/web"]
+    with pytest.raises(UsageError, match="there is a Service default/web already"):
+        add_service(state, web)
+    with pytest.raises(CapacityError, match=f"{web.cluster_ips[0]} belongs to Service default/web"):
+        add_service(state, replace(web, name="thief"))
+    with pytest.raises(UsageError, match="there is no Service default/nothing"):
+        remove_service(state, "default/nothing")
+
+
 NAMES = ["a", "b", "c", "d", "e"]
 STEPS = st.tuples(
-    st.sampled_from(["ready", "unready", "terminate", "delete", "add", "add-udp"]), st.sampled_from(NAMES)
+    st.sampled_from(["ready", "unready", "terminate", "delete", "add", "add-udp", "serve", "unserve"]),
+    st.sampled_from(NAMES),
 )
 UDP = {"name": "http", "containerPort": 8080, "protocol": "UDP"}
 
 
 def stepped(state: ClusterState, step: str, name: str) -> ClusterState:
     key = f"default/{name}"
+    if step == "serve":
+        labels = WEB if name in "abc" else DB
+        return (
+            state if key in state.services else add_service(state, service_state(state, name, labels)).state
+        )
+    if step == "unserve":
+        return remove_service(state, key).state if key in state.services else state
     if step.startswith("add"):
         ports = (UDP,) if step == "add-udp" else (HTTP,)
         labels = WEB if name in "abc" else DB

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path as FilePath
 
@@ -153,7 +154,7 @@ def test_a_server_that_never_listens_is_waited_for_only_so_long(tmp_path: FilePa
 
 
 def test_a_planned_trial_and_its_outcome_make_a_row(tmp_path: FilePath) -> None:
-    planned = plan_trials([PING], ["vxlan"], repeats=1, seed=1)[0]
+    planned = plan_trials({"vxlan": [replace(PING, paths=("raw-veth",))]}, repeats=1, seed=1)[0]
     outcome = carry_out(PING, "ICMP", replying("ping.txt"), FakeHost("ns/server"), tmp_path)
     row = trial_record(planned, {"encapsulation": "vxlan"}, outcome)
     assert (row.variant, row.repeat, row.measurement, row.type) == ("vxlan", 0, "ping", "ping")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from testbed.measurement.paths import PATHS
+from testbed.measurement.paths import path_descriptions
 from testbed.measurement.workload import PROTOCOLS_OF_TYPE, Workload, workload_from_spec
 from testbed.spec import measurement
 from testbed.spec.measurement import MeasurementSpec
@@ -15,9 +15,16 @@ def workload(**fields: Any) -> Workload:
 
 
 def test_spec_and_matrix_name_the_same_paths_and_types() -> None:
-    assert tuple(PATHS) == measurement.PATHS
-    assert {name for name, path in PATHS.items() if path.least_nodes == 2} == measurement.OTHER_NODE_PATHS
+    one, two = path_descriptions(1, services=1), path_descriptions(2, services=1)
+    assert tuple(two) == measurement.PATHS
+    assert two.keys() - one.keys() == measurement.OTHER_NODE_PATHS
+    assert two.keys() - path_descriptions(2).keys() == set(measurement.GENERATED_PATHS)
     assert set(PROTOCOLS_OF_TYPE) == set(measurement.MEASUREMENT_TYPES)
+
+
+def test_programming_counts_services_and_has_no_baseline() -> None:
+    change = workload(type="programming", count=7)
+    assert (change.protocols, change.paths, change.count) == (("TCP",), ("new-service",), 7)
 
 
 def test_latency() -> None:

@@ -16,7 +16,7 @@ from testbed.cluster.underlay import Underlay
 from testbed.cluster.underlay_plan import plan_underlay
 from testbed.dataplanes.openflow import Flow, Group
 from testbed.dataplanes.program import NodeProgram
-from testbed.dataplanes.registry import network_plugin
+from testbed.dataplanes.registry import dataplane
 from testbed.inet import IPAddress, Protocol
 from testbed.intent import ClusterIntent
 from testbed.intent_from_cluster import compile_intent
@@ -69,7 +69,7 @@ class Built:
 def built(state: ClusterState, spec: ClusterSpec) -> Built:
     underlay = plan_underlay(spec.topology, [node.name for node in spec.nodes])
     intent = compile_intent(state, underlay)
-    plugin = network_plugin("ovs")
+    plugin = dataplane("ovs", "ovs")
     programs = tuple(plugin.render(intent.for_node(name)) for name in intent.nodes)
     return Built(state, underlay, intent, programs, network_of(programs, intent.nodes, underlay))
 

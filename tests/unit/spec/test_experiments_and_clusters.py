@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from testbed.dataplanes.catalogue import NETWORK_PLUGINS, SERVICE_PROXIES
 from testbed.errors import SpecError, UsageError
-from testbed.spec.cluster import ENCAPSULATIONS, NETWORK_PLUGINS, SERVICE_PROXIES
+from testbed.spec.cluster import ClusterSpec
 from testbed.spec.files import kind_of_file, load_topology
 from testbed.spec.load import (
     CheckReport,
@@ -17,7 +18,7 @@ from testbed.spec.load import (
     load_experiment,
     resolved_spec,
 )
-from testbed.spec.measurement import PATHS, MeasurementSpec
+from testbed.spec.measurement import MATRIX, MeasurementSpec
 
 GOOD = Path(__file__).parent / "good"
 TOPOLOGIES = Path(__file__).parents[3] / "topologies"
@@ -36,7 +37,7 @@ def test_cluster_defaults() -> None:
     assert (made.pod_cidr, made.node_pod_prefix, made.service_cidr) == (
         IPv4Network("10.244.0.0/16"), 24, IPv4Network("10.96.0.0/16"),
     )  # fmt: skip
-    assert (made.network.plugin, made.network.encapsulation, made.network.mtu) == ("ovs", "vxlan", "auto")
+    assert (made.network.plugin, made.network.carrier_name, made.network.mtu) == ("ovs", "vxlan", "auto")
     assert made.service_proxy.mode == "ovs"
     assert (made.topology.type, made.topology.mtu, made.topology.node_cidr) == (
         "single", 1500, IPv4Network("172.20.0.0/16"),
@@ -54,12 +55,60 @@ def test_a_cluster_file_and_the_topology_it_names() -> None:
     assert (made.network.mtu, made.network.datapath_type, made.service_proxy.mode) == (1400, "netdev", "none")
 
 
-def test_the_service_proxy_follows_the_plugin(tmp_path: Path) -> None:
-    spec = "{cluster: {network: {plugin: none}}, measurements: [{name: a, type: ping}]}"
-    assert load(tmp_path, spec).spec.cluster.service_proxy.mode == "none"
-    assert "none" in NETWORK_PLUGINS
-    assert "none" in SERVICE_PROXIES
-    assert ENCAPSULATIONS == ("vxlan", "geneve", "none")
+@pytest.mark.parametrize(
+    ("network", "carrier", "encapsulation", "proxy"),
+    [
+        ({"plugin": "ovs"}, "vxlan", "vxlan", "ovs"),
+        ({"encapsulation": "none"}, "none", "none", "ovs"),
+        ({"plugin": "flannel"}, "vxlan", "vxlan", "iptables"),
+        ({"plugin": "flannel", "directRouting": True}, "vxlan", "vxlan", "iptables"),
+        ({"plugin": "flannel", "backend": "host-gw"}, "host-gw", "none", "iptables"),
+    ],
+)
+def test_carrier_and_service_proxy_follow_the_plugin(
+    network: dict[str, object], carrier: str, encapsulation: str, proxy: str
+) -> None:
+    made = ClusterSpec.model_validate({"network": network})
+    assert (made.network.carrier_name, made.network.carrier.encapsulation) == (carrier, encapsulation)
+    assert made.service_proxy.mode == proxy
+
+
+def test_a_cluster_without_plugin_has_no_proxy() -> None:
+    made = ClusterSpec.model_validate({"nodes": 1, "network": {"plugin": "none"}})
+    assert (made.network.carrier_name, made.service_proxy.mode) == ("", "none")
+
+
+@pytest.mark.parametrize(
+    ("network", "shown"),
+    [
+        ({}, {"plugin": "ovs", "mtu": "auto", "datapathType": "auto", "encapsulation": "vxlan"}),
+        (
+            {"plugin": "flannel", "backend": "host-gw", "mtu": 1500},
+            {"plugin": "flannel", "mtu": 1500, "directRouting": False, "backend": "host-gw"},
+        ),
+        ({"plugin": "none"}, {"plugin": "none", "mtu": "auto"}),
+    ],
+)
+def test_the_resolved_network_shows_what_applies_and_reads_back(
+    network: dict[str, object], shown: dict[str, object]
+) -> None:
+    made = ClusterSpec.model_validate({"nodes": 1, "network": network})
+    dumped = made.model_dump(mode="json", by_alias=True)
+    assert dumped["network"] == shown
+    again = ClusterSpec.model_validate(dumped)
+    assert again.network.carrier == made.network.carrier
+    assert again.model_dump(mode="json", by_alias=True) == dumped
+
+
+@pytest.mark.parametrize("plugin", NETWORK_PLUGINS)
+@pytest.mark.parametrize("mode", SERVICE_PROXIES)
+def test_a_service_proxy_is_taken_or_refused_as_the_catalogue_says(plugin: str, mode: str) -> None:
+    cluster = {"nodes": 1, "network": {"plugin": plugin}, "serviceProxy": {"mode": mode}}
+    if mode in NETWORK_PLUGINS[plugin].service_proxies:
+        assert ClusterSpec.model_validate(cluster).service_proxy.mode == mode
+    else:
+        with pytest.raises(ValueError, match=f"service proxy {mode} does not work with .* {plugin}"):
+            ClusterSpec.model_validate(cluster)
 
 
 @pytest.mark.parametrize("file", sorted(TOPOLOGIES.glob("*.yaml")), ids=lambda file: file.stem)
@@ -94,7 +143,7 @@ def test_measurement_defaults() -> None:
     assert (latency.duration, latency.warmup, latency.message_size) == (2 * 10**9, 200 * 10**6, 64)
     assert (throughput.streams, throughput.bandwidth) == (1, 0)
     assert (connect.count, ping.count, ping.interval) == (1000, 200, 10 * 10**6)
-    assert latency.paths == PATHS
+    assert latency.paths == connect.paths == MATRIX
     assert ping.paths == ("raw-veth", "pod-same-node", "pod-other-node")
 
 
@@ -107,23 +156,42 @@ def test_raw_veth_is_always_measured_and_paths_are_in_order() -> None:
     )
 
 
+def test_programming_has_one_path_and_no_baseline() -> None:
+    made = measurement(type="programming")
+    assert (made.protocols, made.count, made.paths) == ((), 10, ("new-service",))
+    assert made.model_dump(mode="json", by_alias=True) == {
+        "name": "a", "type": "programming", "count": 10, "paths": ["new-service"],
+    }  # fmt: skip
+
+
+def test_paths_through_generated_services_come_last() -> None:
+    assert measurement(type="connect", paths=["last-service", "hairpin", "first-service"]).paths == (
+        "raw-veth", "hairpin", "first-service", "last-service",
+    )  # fmt: skip
+
+
+def test_generated_services_may_be_swept_from_none(tmp_path: Path) -> None:
+    spec = "{measurements: [{name: a, type: connect, paths: [last-service]}], sweep: {services: [1, 20000]}}"
+    made = load(tmp_path, spec)
+    assert made.spec.services == 0
+    assert [variant.spec.services for variant in made.variants] == [1, 20000]
+
+
 def test_an_experiment_with_every_key() -> None:
     made = load_experiment(GOOD / "experiment.yaml")
     assert (made.name, made.description, made.spec.repeats, made.spec.seed) == (
         "everything", "every key of an experiment", 5, 42,
     )  # fmt: skip
     assert [variant.label for variant in made.variants] == [
-        "encapsulation=vxlan, messageSize=64",
-        "encapsulation=vxlan, messageSize=1400",
-        "encapsulation=none, messageSize=64",
-        "encapsulation=none, messageSize=1400",
+        "encapsulation=vxlan, size=small",
+        "encapsulation=vxlan, size=large",
+        "encapsulation=none, size=small",
+        "encapsulation=none, size=large",
     ]
     last = made.variants[-1]
-    assert dict(last.settings) == {
-        "cluster.network.encapsulation": "none",
-        "measurements[0].messageSize": 1400,
-    }
+    assert dict(last.settings) == {"cluster.network.encapsulation": "none", "size": "large"}
     assert (last.spec.cluster.network.encapsulation, last.spec.measurements[0].message_size) == ("none", 1400)
+    assert (last.spec.services, made.spec.services) == (200, 100)
     assert made.spec.cluster.network.encapsulation == "geneve"
     assert not last.spec.sweep
     assert (made.spec.pinning.client, made.spec.pinning.server) == (0, 1)
