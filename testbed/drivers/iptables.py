@@ -8,7 +8,6 @@ applied, so that it can make a change without asking the kernel.
 from __future__ import annotations
 
 import re
-import socket
 from collections.abc import Sequence
 
 from testbed.dataplanes.program import Difference, ProgramObject, difference
@@ -26,6 +25,7 @@ from testbed.drivers.iptables_text import (
     rules_of,
     transaction,
 )
+from testbed.drivers.netlink import LINES_UNFORCED, may_send_large_messages
 from testbed.drivers.shell import run
 from testbed.errors import CommandFailed, RunFailed
 
@@ -33,9 +33,6 @@ RESTORE_TIMEOUT_S = 300.0
 _SAVE = ("iptables-nft-save",)
 _RESTORE = ("iptables-nft-restore", "--noflush")
 _MOST_NAMED = 5
-_SO_SNDBUFFORCE = 32
-_LINES_UNFORCED = 128
-"""Lines whose netlink messages, of about 1 KiB each at most, fit into the kernel's default send buffer."""
 
 
 class IptablesDriver:
@@ -98,7 +95,7 @@ class IptablesDriver:
         self._applied = chains
 
     def _restore(self, text: str) -> None:
-        text = text if may_send_large_messages() else in_parts(text, _LINES_UNFORCED)
+        text = text if may_send_large_messages() else in_parts(text, LINES_UNFORCED)
         try:
             run(_RESTORE, namespace=self._namespace, stdin=text, timeout_s=RESTORE_TIMEOUT_S)
         except CommandFailed as error:
@@ -116,19 +113,6 @@ class IptablesDriver:
         raise RunFailed(
             f"not in force after it was set: {'; '.join(named[:_MOST_NAMED])}{more}", where=self._namespace
         )
-
-
-def may_send_large_messages() -> bool:
-    """Return whether iptables-restore may enlarge its send buffer to take a table's part of any size.
-
-    That needs CAP_NET_ADMIN in the first user namespace: an ordinary user's sandbox has it in its own only.
-    """
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as netlink:
-        try:
-            netlink.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, 1 << 20)
-        except PermissionError:
-            return False
-    return True
 
 
 def _quoted(text: str, stderr: str) -> str:

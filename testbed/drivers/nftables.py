@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from testbed.dataplanes.nftables import NftChain, NftElement, NftObject, NftSet, NftTable
 from testbed.dataplanes.program import Difference, ProgramObject, difference
 from testbed.drivers.nftables_listing import LISTING_OPTIONS, declared_the_same, read_listing, recognised
+from testbed.drivers.netlink import LINES_UNFORCED, may_send_large_messages
 from testbed.drivers.shell import run
 from testbed.errors import CommandFailed, RunFailed
 
@@ -23,7 +24,10 @@ _NAMED_AT_MOST = 5
 
 
 class NftablesDriver:
-    """nftables in one network namespace ("": where we are)."""
+    """nftables in one network namespace ("": where we are).
+
+    An ordinary user's sandbox takes long transactions in parts only (`netlink`), not all in force at once.
+    """
 
     def __init__(self, namespace: str) -> None:
         self.namespace = namespace
@@ -85,9 +89,14 @@ class NftablesDriver:
                 return ""
             raise
 
-    def _load(self, lines: Iterable[str]) -> None:
-        text = "\n".join(lines)
-        if text:
+    def _load(self, lines: Sequence[str]) -> None:
+        """Send lines in one transaction; in several where the kernel takes no message that long.
+
+        What refers to something comes after it, so each part stands by itself.
+        """
+        size = len(lines) if may_send_large_messages() else LINES_UNFORCED
+        for start in range(0, len(lines), size or 1):
+            text = "\n".join(lines[start : start + size])
             run(["nft", "-f", "-"], namespace=self.namespace, stdin=f"{text}\n", timeout_s=_TIMEOUT_S)
 
     def _verify(self, wanted: Sequence[NftObject]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -24,8 +25,12 @@ from command_line import (
     is_one_message,
 )
 
+from tests.combinations import SERVED, Combination
+
 PAIR = INPUTS / "pair.yaml"
 _RANDOM = Random(3)
+MORE_THAN_ONE_MESSAGE = 300
+"""So many Services that an ordinary user's netfilter tools cannot send them at once."""
 MOMENTS_S = sorted(round(_RANDOM.uniform(0.2, 8.0), 2) for _ in range(10))
 _AS_ORDINARY_USER = """
 set -e
@@ -122,7 +127,10 @@ def open_folder() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def test_an_ordinary_user_needs_no_root(open_folder: Path) -> None:
+@pytest.mark.parametrize(
+    "combination", [each for each in SERVED if each.carrier == "vxlan" and not each.direct_routing], ids=str
+)
+def test_an_ordinary_user_needs_no_root(combination: Combination, open_folder: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("needs root, to become an ordinary user with a /dev/net/tun that is open to all")
     (open_folder / "tmp").mkdir(mode=0o777)
@@ -131,5 +139,22 @@ def test_an_ordinary_user_needs_no_root(open_folder: Path) -> None:
     whoami = call(["--version"], open_folder, prefix=["setpriv", "--reuid=65534", "--clear-groups", "--"])
     if whoami.returncode:
         pytest.skip(f"an ordinary user cannot read the checkout at {ROOT}: {whoami.stderr[-200:]}")
-    done = call(["probe", "-f", PAIR, "--json"], open_folder, prefix=[*prefix, str(open_folder)])
-    assert {each["verdict"] for each in answers(done)} == {"allowed"}
+    cluster, services = open_folder / "cluster.yaml", open_folder / "services.yaml"
+    spec = {"nodes": 2, **combination.spec()}
+    cluster.write_text(json.dumps({"apiVersion": "testbed/v1alpha1", "kind": "Cluster", "spec": spec}))
+    services.write_text(json.dumps(many_services(MORE_THAN_ONE_MESSAGE)))
+    arguments: list[str | Path] = ["probe", "-f", PAIR, "-f", services, "--cluster", cluster, "--json"]
+    done = call(arguments, open_folder, prefix=[*prefix, str(open_folder)])
+    found = answers(done)
+    assert len(found) > 2 * MORE_THAN_ONE_MESSAGE
+    assert {each["verdict"] for each in found} == {"allowed"}
+
+
+def many_services(count: int) -> dict[str, object]:
+    """That many Services before the Pods of PAIR."""
+    spec = {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": 8080}]}
+    items = [
+        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": f"more-{number}"}, "spec": spec}
+        for number in range(count)
+    ]
+    return {"apiVersion": "v1", "kind": "List", "items": items}

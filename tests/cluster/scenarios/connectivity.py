@@ -43,7 +43,7 @@ def apply_again(cluster: EmulatedCluster, _given: object) -> Json:
 
 
 def apply_to_damage(cluster: EmulatedCluster, _given: object) -> Json:
-    """Take an object of every kind from every node; return what was taken, and what is held then and after."""
+    """Take an object of every kind from every node; return what was taken, and what is held each time."""
     nodes = list(cluster.intent.nodes)
     before = {node: held(cluster, node, is_counting=False) for node in nodes}
     taken = {node: damage(cluster, node) for node in nodes}
