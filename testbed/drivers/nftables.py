@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from testbed.dataplanes.nftables import NftChain, NftElement, NftObject, NftSet, NftTable
 from testbed.dataplanes.program import Difference, ProgramObject, difference
-from testbed.drivers.nftables_listing import LISTING_OPTIONS, declared_the_same, read_listing, recognised
 from testbed.drivers.netlink import LINES_UNFORCED, may_send_large_messages
+from testbed.drivers.nftables_listing import LISTING_OPTIONS, declared_the_same, read_listing, recognised
 from testbed.drivers.shell import run
 from testbed.errors import CommandFailed, RunFailed
 
