@@ -21,6 +21,7 @@ from testbed.cluster.state import (
     ServiceState,
 )
 from testbed.cluster.underlay import Underlay, next_hop_mac, share_segment
+from testbed.dataplanes.catalogue import SERVICE_PROXIES
 from testbed.inet import IPAddress, IPAddresses, host_at, pod_mac
 from testbed.intent import (
     Backend,
@@ -32,9 +33,6 @@ from testbed.intent import (
     ServiceForward,
     ServicePortForward,
 )
-
-NO_PROXY = "none"
-"""network.service_proxy of a cluster on which nothing serves the Services' addresses."""
 
 FAMILIES = 2
 """Slots that each port of a Service has: one for each IP family."""
@@ -145,7 +143,8 @@ def _peer(peer: NodeState, node: NodeState, underlay: Underlay) -> PeerNode:
 def _forward(state: ClusterState, name: str) -> ServiceForward | None:
     """Return what a Service's addresses forward to; None if it is gone, has none, or no proxy serves them."""
     service = state.services.get(name)
-    if service is None or not service.cluster_ips or state.network.service_proxy == NO_PROXY:
+    is_served = SERVICE_PROXIES[state.network.service_proxy].is_installed
+    if service is None or not service.cluster_ips or not is_served:
         return None
     return ServiceForward(
         namespace=service.namespace,

@@ -10,15 +10,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from testbed.analysis.axes import Setting, inner_spec, named_settings
+from testbed.dataplanes.catalogue import NETWORK_PLUGINS
 from testbed.records.schema import RunRecord
 
 PLUGIN, PROXY = "cluster.network.plugin", "cluster.serviceProxy.mode"
 DIRECT = "cluster.network.directRouting"
-CARRIER_PATHS = {"ovs": "cluster.network.encapsulation", "flannel": "cluster.network.backend"}
-"""Plugin to the path that says how it carries packets between nodes."""
+CARRIER_PATHS = {name: facts.carrier_path for name, facts in NETWORK_PLUGINS.items()}
+"""Plugin to the path that says how it carries packets between nodes, "" where there is no choice."""
 
-DEFAULTS = {"ovs": ("vxlan", "ovs"), "flannel": ("vxlan", "iptables"), "none": ("", "none")}
-"""Plugin to the carrier and service proxy it has where nothing else is said, as docs/experiments.md says."""
+DEFAULTS = {
+    name: (next(iter(facts.carriers)), facts.service_proxies[0]) for name, facts in NETWORK_PLUGINS.items()
+}
+"""Plugin to the carrier and service proxy it has where nothing else is said."""
 
 
 @dataclass(frozen=True, slots=True)

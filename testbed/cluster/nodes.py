@@ -11,12 +11,10 @@ from collections.abc import Iterable, Mapping
 from testbed.cluster.ipam import node_blocks
 from testbed.cluster.state import NetworkSettings, NodeState
 from testbed.cluster.underlay import Underlay
+from testbed.dataplanes.catalogue import NETWORK_PLUGINS
 from testbed.errors import Finding, SpecError
 from testbed.spec.cluster import OVERHEAD_BYTES, ClusterSpec
 from testbed.spec.kubernetes import Namespace, Node
-
-NO_PLUGIN = "none"
-"""network.plugin of a cluster on which no network plugin is installed."""
 
 NO_PLUGIN_REASON = "NetworkPluginNotReady: cni plugin not initialized"
 """What the kubelet says then."""
@@ -68,7 +66,7 @@ def nodes_of(cluster: ClusterSpec, manifests: Iterable[Node], underlay: Underlay
     if unknown:
         raise SpecError([_unknown_node(name, list(underlay.nodes)) for name in unknown])
     blocks = node_blocks(cluster.pod_cidr, cluster.node_pod_prefix, len(cluster.nodes))
-    is_ready = cluster.network.plugin != NO_PLUGIN
+    is_ready = NETWORK_PLUGINS[cluster.network.plugin].is_installed
     nodes = {}
     for own, block in zip(cluster.nodes, blocks, strict=True):
         attachment, manifest = underlay.nodes[own.name], described.get(own.name)

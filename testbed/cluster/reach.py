@@ -89,7 +89,7 @@ def answer(
 def _to_service(state: ClusterState, source: PodState, service: ServiceState, aim: Aim) -> Reachability:
     address, protocol, number = aim
     name = service.qualified_name
-    if state.network.service_proxy == "none":
+    if not SERVICE_PROXIES[state.network.service_proxy].is_installed:
         # Services docs, "Virtual IPs": kube-proxy, or what replaces it, is what makes a ClusterIP work;
         # without either, nobody answers for one.
         return Reachability(Outcome.DROPPED, f"no service proxy serves Service {name}")

@@ -15,10 +15,11 @@ class Carrier:
     """A way in which a plugin carries Pods' packets between nodes.
 
     `encapsulation` is "none", or what a packet is wrapped in. With `needs_one_segment`, all nodes must reach
-    each other without a router. `capabilities` are names of `emulation.capabilities`.
+    each other without a router. `capabilities` are names of `emulation.capabilities`. `title` is for readers.
     """
 
     encapsulation: str = "none"
+    title: str = "no encapsulation"
     needs_one_segment: bool = False
     capabilities: tuple[str, ...] = ()
 
@@ -43,6 +44,16 @@ class NetworkPluginFacts:
     most_nodes: int | None = None
     learns_neighbours: bool = True
 
+    @property
+    def is_installed(self) -> bool:
+        """Whether there is a plugin at all: without one, nodes stay NotReady."""
+        return bool(self.mechanisms)
+
+    @property
+    def carrier_path(self) -> str:
+        """Dotted path of the key that chooses a carrier, in the spec of an experiment; "" without one."""
+        return f"cluster.network.{self.carrier_key}" if self.carrier_key else ""
+
 
 @dataclass(frozen=True, slots=True)
 class ServiceProxyFacts:
@@ -52,6 +63,11 @@ class ServiceProxyFacts:
     title: str
     rejects_unknown_ports: bool = True
 
+    @property
+    def is_installed(self) -> bool:
+        """Whether anything serves the Services' addresses."""
+        return bool(self.mechanisms)
+
 
 NETWORK_PLUGINS: Mapping[str, NetworkPluginFacts] = {
     "ovs": NetworkPluginFacts(
@@ -59,7 +75,11 @@ NETWORK_PLUGINS: Mapping[str, NetworkPluginFacts] = {
         service_proxies=("ovs", "none"),
         title="Open vSwitch",
         carrier_key="encapsulation",
-        carriers={"vxlan": Carrier("vxlan"), "geneve": Carrier("geneve"), "none": Carrier()},
+        carriers={
+            "vxlan": Carrier("vxlan", "VXLAN"),
+            "geneve": Carrier("geneve", "Geneve"),
+            "none": Carrier(),
+        },
         options=("datapath_type",),
         learns_neighbours=False,
     ),
@@ -69,8 +89,8 @@ NETWORK_PLUGINS: Mapping[str, NetworkPluginFacts] = {
         title="Flannel",
         carrier_key="backend",
         carriers={
-            "vxlan": Carrier("vxlan", capabilities=("vxlan",)),
-            "host-gw": Carrier(needs_one_segment=True),
+            "vxlan": Carrier("vxlan", "VXLAN", capabilities=("vxlan",)),
+            "host-gw": Carrier(title="host-gw", needs_one_segment=True),
         },
         options=("direct_routing",),
     ),
@@ -81,10 +101,10 @@ NETWORK_PLUGINS: Mapping[str, NetworkPluginFacts] = {
 SERVICE_PROXIES: Mapping[str, ServiceProxyFacts] = {
     "ovs": ServiceProxyFacts(mechanisms=("openvswitch",), title="Open vSwitch"),
     "iptables": ServiceProxyFacts(
-        mechanisms=("iptables",), title="kube-proxy iptables", rejects_unknown_ports=False
+        mechanisms=("iptables",), title="kube-proxy (iptables)", rejects_unknown_ports=False
     ),
-    "nftables": ServiceProxyFacts(mechanisms=("nftables",), title="kube-proxy nftables"),
-    "none": ServiceProxyFacts(mechanisms=(), title="no service proxy"),
+    "nftables": ServiceProxyFacts(mechanisms=("nftables",), title="kube-proxy (nftables)"),
+    "none": ServiceProxyFacts(mechanisms=(), title="nothing"),
 }
 """Service proxies by the name that `serviceProxy.mode` gives."""
 

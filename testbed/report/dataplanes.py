@@ -14,30 +14,25 @@ from testbed.analysis.dataplanes import (
     dataplane_of,
     dataplanes_of,
 )
+from testbed.dataplanes.catalogue import NETWORK_PLUGINS, SERVICE_PROXIES
 from testbed.records.schema import RunRecord
 
-PLUGINS = {"ovs": "Open vSwitch", "flannel": "Flannel", "none": "no network plugin"}
-CARRIERS = {"vxlan": "VXLAN", "geneve": "Geneve", "host-gw": "host-gw", "none": "no encapsulation"}
-PROXIES = {
-    "ovs": "Open vSwitch",
-    "iptables": "kube-proxy (iptables)",
-    "nftables": "kube-proxy (nftables)",
-    "none": "nothing",
-}
-TOLD_BY = frozenset({PLUGIN, PROXY, DIRECT, *CARRIER_PATHS.values()})
+TOLD_BY = frozenset({PLUGIN, PROXY, DIRECT, *filter(None, CARRIER_PATHS.values())})
 """The paths of a spec that make a dataplane another one."""
 
 
 def dataplane_words(plane: Dataplane) -> str:
     """Return a dataplane in words: "Flannel with VXLAN, Services by kube-proxy (iptables)"."""
-    network = PLUGINS.get(plane.plugin, plane.plugin)
+    facts, proxy = NETWORK_PLUGINS.get(plane.plugin), SERVICE_PROXIES.get(plane.proxy)
+    network = facts.title if facts else plane.plugin
     if plane.carrier:
-        network = f"{network} with {CARRIERS.get(plane.carrier, plane.carrier)}"
+        carrier = facts.carriers.get(plane.carrier) if facts else None
+        network = f"{network} with {carrier.title if carrier else plane.carrier}"
     if plane.routes_directly:
         network = f"{network} and direct routing"
     if not plane.proxy or plane.proxy == plane.plugin:
         return network
-    return f"{network}, Services by {PROXIES.get(plane.proxy, plane.proxy)}"
+    return f"{network}, Services by {proxy.title if proxy else plane.proxy}"
 
 
 def shared_dataplane(record: RunRecord) -> str:

@@ -8,6 +8,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from testbed.cluster.state import ClusterState, ContainerPort, PodPhase, PodState, ServiceState
+from testbed.dataplanes.catalogue import NETWORK_PLUGINS
 from testbed.emulation.sandbox import run_in_sandbox
 from testbed.errors import RunFailed, UsageError
 from testbed.inet import IPAddress, Protocol
@@ -210,6 +211,6 @@ def _nobody_runs(state: ClusterState) -> str:
     reasons = sorted({pod.reason for pod in state.pods.values() if pod.reason})
     nodes = sorted({node.ready_reason for node in state.nodes.values() if not node.ready})
     why = "; ".join([*reasons, *(f"nodes are NotReady: {reason}" for reason in nodes)])
-    has_plugin = state.network.plugin != "none"
-    remark = "" if has_plugin else " (network.plugin is none: no network plugin is installed)"
+    is_installed = NETWORK_PLUGINS[state.network.plugin].is_installed
+    remark = "" if is_installed else " (network.plugin is none: no network plugin is installed)"
     return f"all {len(state.pods)} Pods are Pending: {why}{remark}"
