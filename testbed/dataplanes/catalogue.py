@@ -94,6 +94,9 @@ NETWORK_PLUGINS: Mapping[str, NetworkPluginFacts] = {
         },
         options=("direct_routing",),
     ),
+    "bridge": NetworkPluginFacts(
+        ("iproute",), ("iptables", "nftables", "none"), "Linux bridge", most_nodes=1
+    ),
     "none": NetworkPluginFacts(mechanisms=(), service_proxies=("none",), title="no network plugin"),
 }
 """Network plugins by the name that `network.plugin` gives. "none" leaves the nodes NotReady."""
