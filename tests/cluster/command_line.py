@@ -138,7 +138,8 @@ def calling(
     scratch.mkdir(exist_ok=True)
     own = frozenset(_namespaces(os.getpid()))
     popen = subprocess.Popen(
-        [*prefix, TESTBED, *map(str, arguments)],
+        # A shell that runs the tests in the background has children ignore Ctrl-C.
+        ["env", "--default-signal=INT", *prefix, TESTBED, *map(str, arguments)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
