@@ -21,7 +21,9 @@ SOURCE_TREE = Path(__file__).resolve().parents[2]
 
 PROGRAMS: Mapping[str, Sequence[str]] = {
     "ip": ("ip", "-V"),
+    "iptables-nft-restore": ("iptables-nft-restore", "--version"),
     "iperf3": ("iperf3", "--version"),
+    "nft": ("nft", "--version"),
     "ovs-vswitchd": ("ovs-vswitchd", "--version"),
     "ping": ("ping", "-V"),
     "sockperf": ("sockperf", "--version"),

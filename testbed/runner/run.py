@@ -6,7 +6,7 @@ privilege of its own and holds the results; `inside` does the work.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -94,7 +94,8 @@ def run_experiment(
         RunFailed: a network could not be built. Nothing is written.
     """
     refuse_unwritable(folder)
-    types = [measurement.type for measurement in plan.experiment.spec.measurements]
+    variants = plan.experiment.variants
+    types = [measurement.type for variant in variants for measurement in variant.spec.measurements]
     check_machine(plan.plans.values(), required_programs(types))
     started = datetime.now(UTC)
     results = _Results()
@@ -214,13 +215,20 @@ def _cell_record(plan: ClusterPlan, variant: str, repeat: int, gathered: _Cell) 
     )
 
 
+def _pod_offloads(datapath_types: Collection[str]) -> str:
+    """Return what Pods leave to their interfaces: a switch in user space sees packets before those do."""
+    if "netdev" not in datapath_types:
+        return "the kernel's defaults"
+    where = "" if len(datapath_types) == 1 else " where Open vSwitch forwards in user space"
+    return f"transmit checksums off{where or ' (user-space datapath)'}"
+
+
 def _record(plan: RunPlan, results: _Results, started: datetime, command: Sequence[str]) -> RunRecord:
     experiment = plan.experiment
     pinning = {"client": plan.pinning.client, "server": plan.pinning.server}
     shown = {name: "not pinned" if cpu is None else f"processor {cpu}" for name, cpu in pinning.items()}
-    is_netdev = any(cell.datapath_type == "netdev" for cell in results.cells)
     offloads = {
-        "Pods": "transmit checksums off (user-space datapath)" if is_netdev else "the kernel's defaults",
+        "Pods": _pod_offloads({cell.datapath_type for cell in results.cells}),
         "raw veth": "the kernel's defaults",
     }
     rows = []
