@@ -161,7 +161,9 @@ def _loads(succeeded: NumberedTrials) -> Iterator[VerdictFinding]:
         spoiled = tuple(i for i, t in trials if t.host_load is not None and check.is_bad(t.host_load))
         if spoiled:
             level = min(_graded(spoiled, len(trials)), check.worst, key=list(Level).index)
-            yield VerdictFinding(level, f"During {_count(spoiled, len(trials))}, {check.what}.", spoiled)
+            among = "" if len(trials) == len(succeeded) else " that this matters to"
+            told = _count(spoiled, len(trials), among)
+            yield VerdictFinding(level, f"During {told}, {check.what}.", spoiled)
     unknown = tuple(i for i, trial in succeeded if trial.host_load is None)
     if unknown:
         reason = f"Nothing is known about the load of the machine during {_count(unknown, len(succeeded))}."
@@ -278,9 +280,9 @@ def _graded(spoiled: Sequence[int], total: int) -> Level:
     return Level.SPOILED if len(spoiled) > SPOILED_SHARE * total else Level.CAUTION
 
 
-def _count(trials: Sequence[int], total: int) -> str:
+def _count(trials: Sequence[int], total: int, among: str = "") -> str:
     return (
-        f"{len(trials)} of {total} trials ({_percent(len(trials) / total)})"
+        f"{len(trials)} of {total} trials{among} ({_percent(len(trials) / total)})"
         if total > 1
         else "the only trial"
     )

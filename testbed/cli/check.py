@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from testbed.cli.output import print_json, say, tell_notices
+from testbed.runner.clusters import plan_of_file
 from testbed.runner.plan import plan_run
 from testbed.spec.files import kind_of_file
 from testbed.spec.load import check_files, load_experiment
@@ -18,13 +19,16 @@ from testbed.spec.load import check_files, load_experiment
 def check(files: tuple[Path, ...], as_json: bool) -> None:
     """Validate FILES: experiments, clusters, topologies and Kubernetes manifests.
 
-    All errors of all files are told at once, with file, line and column. Experiments are planned down to
-    the last address as well.
+    All errors of all files are told at once, with file, line and column. Experiments and
+    clusters are planned down to the last address as well.
     """
     report = check_files([str(path) for path in files])
     for path in files:
-        if kind_of_file(path) == "Experiment":
+        kind = kind_of_file(path)
+        if kind == "Experiment":
             plan_run(load_experiment(path))
+        elif kind == "Cluster":
+            plan_of_file(path, ())
     tell_notices(report.notices)
     summary = report.ignored.summary()
     if summary:

@@ -28,8 +28,9 @@ from testbed.runner.clusters import plan_of_file
 def render(file: Path, node: str | None, manifests: tuple[Path, ...], as_json: bool) -> None:
     """Print the program of every node: links, addresses, routes, flows and groups, rules and sets.
 
-    FILE is an Experiment (its first variant), a Cluster, a Topology, or Kubernetes manifests for the
-    default cluster.
+    FILE is an Experiment (its first variant, without what measurements add), a Cluster, a Topology, or
+    Kubernetes manifests for the default cluster. Objects stand under what they serve; rules that several put
+    into one chain are sorted when they are applied.
     """
     found, plan = plan_of_file(file, manifests)
     tell_about_manifests(found)

@@ -48,6 +48,9 @@ SYSCTLS = (
 )
 """Files below /proc/sys, as glob patterns; those that a kernel or namespace lacks are left out."""
 
+CODE = ("testbed", "controllers", "setup.cfg", "requirements.lock")
+"""What of a source tree has a bearing on a run, whatever it is asked to measure."""
+
 Execute = Callable[[Sequence[str]], str | None]
 """Run a program and return its standard output; None where it is missing, fails or does not end."""
 
@@ -107,7 +110,9 @@ def run_quietly(argv: Sequence[str]) -> str | None:
 
 
 def git_commit(tree: Path, run: Execute = run_quietly) -> str:
-    """Return the commit that a source tree stands on, "-dirty" added when files differ; "" outside git.
+    """Return the commit that a source tree stands on, "-dirty" added when its code differs; "" outside git.
+
+    Experiments and results that lie about do not count: the record holds what was asked for.
 
     The tree is declared safe, since a run may read it as another user than the one who cloned it.
     """
@@ -115,7 +120,7 @@ def git_commit(tree: Path, run: Execute = run_quietly) -> str:
         return ""
     git = ("git", "-c", f"safe.directory={tree}", "-C", str(tree))
     commit = (run((*git, "rev-parse", "HEAD")) or "").strip()
-    changes = run((*git, "status", "--porcelain"))
+    changes = run((*git, "status", "--porcelain", "--", *CODE))
     return f"{commit}-dirty" if commit and (changes is None or changes.strip()) else commit
 
 

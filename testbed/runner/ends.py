@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from testbed.cluster.changes import next_cluster_ips
 from testbed.cluster.state import ClusterState, ContainerPort, PodPhase, PodState, ServicePort, ServiceState
+from testbed.dataplanes.catalogue import SERVICE_PROXIES
 from testbed.errors import Finding, SpecError
 from testbed.inet import IPAddress, Protocol
 from testbed.intent import ClusterIntent, ServiceForward, ServicePortForward
@@ -66,6 +67,7 @@ def _ends(
     if trial.path == GIVEN_ENDS:
         return _given_ends(plan, Protocol(trial.protocol) if kind != PING else Protocol.TCP, spec)
     path = paths[trial.path]
+    _refuse_unserved(plan.state, path)
     port, server_port = aim(path, kind)
     return Ends(path.client, path.servers, _target_address(plan.state, path), port, server_port)
 
@@ -75,10 +77,25 @@ def _target_address(state: ClusterState, path: PathDescription) -> IPAddress:
         return next_cluster_ips(state, path.target)[0]
     if path.kind is TargetKind.SERVICE:
         return state.services[path.target].cluster_ips[0]
-    pod = state.pods[path.target]
-    if not pod.addresses:
-        raise LookupError(f"Pod {pod.qualified_name} of path {path.name} is {pod.phase}: {pod.reason}")
-    return pod.addresses[0]
+    return state.pods[path.target].addresses[0]
+
+
+def _refuse_unserved(state: ClusterState, path: PathDescription) -> None:
+    """Refuse a path of the matrix that no packet can take in this cluster.
+
+    Raises:
+        LookupError: one of its Pods does not run, or nothing serves the ClusterIP that it leads through.
+    """
+    for name in (path.client, *path.servers):
+        pod = state.pods[name]
+        if not pod.addresses:
+            raise LookupError(f"Pod {name} of path {path.name} is {pod.phase}: {pod.reason}")
+    proxy = state.network.service_proxy
+    if path.kind is TargetKind.SERVICE and not SERVICE_PROXIES[proxy].is_installed:
+        raise LookupError(
+            f"path {path.name} leads through a ClusterIP, which serviceProxy.mode {proxy} serves for nobody;"
+            f" name other paths, or choose a service proxy"
+        )
 
 
 def _given_ends(plan: ClusterPlan, protocol: Protocol, spec: MeasurementSpec) -> Ends:

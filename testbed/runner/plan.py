@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 from typing import TypeVar
 
@@ -92,16 +92,10 @@ def _each_variant(experiment: Experiment, decide: Callable[[Variant], Decided]) 
         try:
             made[variant.label] = decide(variant)
         except SpecError as error:
-            found[variant.label] += [_placed(each, experiment.file) for each in error.findings]
+            found[variant.label] += [variant.placed(each) for each in error.findings]
     if any(found.values()):
         raise SpecError(told_once(found))
     return made
-
-
-def _placed(each: Finding, file: str) -> Finding:
-    """Return a finding about the experiment's spec with the experiment's file, as layers below know none."""
-    is_about_spec = not each.line and each.path.startswith("spec.")
-    return replace(each, file=file) if is_about_spec else each
 
 
 def _plan_variant(spec: ExperimentSpec, manifests: Manifests) -> ClusterPlan:

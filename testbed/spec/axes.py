@@ -6,7 +6,6 @@ which stands for settings that go together. `sweep.py` combines choices and puts
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -14,7 +13,16 @@ from testbed.spec.experiment import ExperimentSpec, Setting
 from testbed.spec.kubernetes.names import LABEL_RULE, is_dns_label, is_label_value
 from testbed.spec.problem import KeyPath, Problem, described, nearest, shortened
 from testbed.spec.translate import unknown_segment
-from testbed.spec.tree import Entry, MappingNode, Node, ScalarNode, SequenceNode, plain, with_value
+from testbed.spec.tree import (
+    Entry,
+    MappingNode,
+    Node,
+    ScalarNode,
+    SequenceNode,
+    plain,
+    split_path,
+    with_value,
+)
 
 NEVER_SWEPT = frozenset({"manifests", "pinning", "repeats", "seed", "sweep"})
 """Keys that hold for a whole run."""
@@ -24,7 +32,6 @@ AXIS_LABEL_RULE = (
 )
 
 _LONGEST_VALUE = 4096
-_SEGMENT = re.compile(r"[^.\[\]]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +40,6 @@ class Choice:
 
     setting: Setting
     puts: tuple[tuple[KeyPath, Node], ...]
-
-
-def split_path(text: str) -> KeyPath:
-    """Split a dotted path; list positions are written [0] or .0."""
-    return tuple(
-        int(part) if part.isascii() and part.isdecimal() else part for part in _SEGMENT.findall(text)
-    )
 
 
 def path_problem(text: str, root: Node) -> Problem | None:
@@ -111,11 +111,13 @@ def _never_swept(text: str, at: KeyPath) -> Problem | None:
 def _list_axis_problems(root: Node, key: str, axis: Node) -> Iterator[Problem]:
     problem = path_problem(key, root)
     if problem:
-        yield replace(problem, path=(key,), at_key=True)
+        labels = f"or, as the name of an axis, give it labels: {{{key}: {{one: {{...}}}}}}"
+        fix = problem.fix or (labels if len(split_path(key)) == 1 else "")
+        yield replace(problem, fix=fix, path=(key,), at_key=True)
     if not isinstance(axis, SequenceNode) or not axis.items:
-        yield Problem(
-            "the values to sweep are not a list", "a list of at least one value", "write [a, b]", (key,)
-        )
+        is_list = isinstance(axis, SequenceNode)
+        what = "the list of values is empty" if is_list else "the values to sweep are not a list"
+        yield Problem(what, "a list of at least one value", "write [a, b]", (key,))
         return
     seen = set[str]()
     for position, item in enumerate(axis.items):

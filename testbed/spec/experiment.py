@@ -11,7 +11,13 @@ from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, mode
 
 from testbed.spec.cluster import ClusterSpec
 from testbed.spec.kubernetes.names import DnsLabel, Labels
-from testbed.spec.measurement import GENERATED_PATHS, OTHER_NODE_PATHS, MeasurementSpec
+from testbed.spec.measurement import (
+    GENERATED_PATHS,
+    OTHER_NODE_PATHS,
+    PATHS_OF_TYPE,
+    RAW_VETH,
+    MeasurementSpec,
+)
 from testbed.spec.model import SpecModel, repeated
 from testbed.spec.problem import Problem, described, refuse_if_any, refused
 from testbed.spec.values import Text, Whole, between
@@ -101,14 +107,20 @@ def _node_count_problems(spec: ExperimentSpec) -> list[Problem]:
         return []
     return [
         Problem(
-            f"the cluster has one node, and {' and '.join(wanted)} need a second",
+            f"the cluster has one node, and {' and '.join(wanted)} need{'' if wanted[1:] else 's'} a second",
             "",
-            "give the cluster two nodes, or name the other paths in `paths`",
+            f"give the cluster two nodes, or write paths: [{', '.join(_on_one_node(measurement))}]",
             ("measurements", at),
         )
         for at, measurement in enumerate(spec.measurements)
         if (wanted := [path for path in measurement.paths if path in OTHER_NODE_PATHS])
     ]
+
+
+def _on_one_node(measurement: MeasurementSpec) -> list[str]:
+    """Return the paths that a measurement could have on one node."""
+    possible = PATHS_OF_TYPE[measurement.type]
+    return [path for path in possible if path not in {RAW_VETH, *OTHER_NODE_PATHS, *GENERATED_PATHS}]
 
 
 def generated_path_problems(spec: ExperimentSpec) -> list[Problem]:

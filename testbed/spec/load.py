@@ -33,7 +33,7 @@ from testbed.spec.sweep import Combination, combinations, overridden, told_once
 from testbed.spec.targets import target_problems
 from testbed.spec.topology import Topology
 from testbed.spec.translate import validated
-from testbed.spec.tree import Node, ScalarNode, SequenceNode, descend, finding
+from testbed.spec.tree import Node, ScalarNode, SequenceNode, at_its_place, descend, finding
 
 GENERATED = "<generated>"
 
@@ -45,6 +45,11 @@ class Variant:
     label: str
     settings: Mapping[str, Setting]
     spec: ExperimentSpec
+    root: Node | None = field(default=None, compare=False, repr=False)
+
+    def placed(self, each: Finding) -> Finding:
+        """Return what a layer that knows no files found about the spec, with its place in them."""
+        return each if self.root is None else at_its_place(self.root, each)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +123,7 @@ def _variants(choices: Sequence[Combination], manifests: Manifests) -> tuple[Var
         if variant is not None:
             problems = [*target_problems(variant.spec, manifests), *generated_path_problems(variant.spec)]
             found[choice.label] = tuple(finding(choice.root, problem.under("spec")) for problem in problems)
-            variants.append(Variant(choice.label, choice.settings, variant.spec))
+            variants.append(Variant(choice.label, choice.settings, variant.spec, choice.root))
     if any(found.values()):
         raise SpecError(told_once(found))
     return tuple(variants)
@@ -166,8 +171,15 @@ def load_cluster(path: str | Path | None) -> ClusterSpec:
     Raises:
         SpecError: with every finding of the file and of the topology that it names.
     """
-    if path is None:
-        return ClusterSpec()
+    return ClusterSpec() if path is None else load_cluster_tree(path)[0]
+
+
+def load_cluster_tree(path: str | Path) -> tuple[ClusterSpec, Node]:
+    """Load a file of kind Cluster; return its spec, and its tree, which knows where each value stands.
+
+    Raises:
+        SpecError: with every finding of the file and of the topology that it names.
+    """
     document, findings = only_document(str(path), "Cluster")
     if document is not None:
         document, findings = expanded(document, "Cluster")
@@ -176,7 +188,7 @@ def load_cluster(path: str | Path | None) -> ClusterSpec:
     made, findings = validated(Cluster, document)
     if made is None:
         raise SpecError(findings)
-    return made.spec
+    return made.spec, document
 
 
 # --- manifests ---

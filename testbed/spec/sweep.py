@@ -11,7 +11,7 @@ from itertools import product
 from math import prod
 
 from testbed.errors import Finding, SpecError, UsageError
-from testbed.spec.axes import Choice, axis_problems, choices_of, path_problem, shown, split_path
+from testbed.spec.axes import Choice, axis_problems, choices_of, path_problem, shown
 from testbed.spec.experiment import MOST_VARIANTS, Setting
 from testbed.spec.include import Findings, expanded
 from testbed.spec.problem import KeyPath, Problem, described, listing, nearest, shortened
@@ -27,6 +27,7 @@ from testbed.spec.tree import (
     finding,
     key_path,
     plain,
+    split_path,
     with_value,
 )
 

@@ -19,6 +19,7 @@ from testbed.spec.problem import KeyPath, Problem, shortened
 
 ScalarValue: TypeAlias = bool | int | float | str | None
 Node: TypeAlias = Union["ScalarNode", "MappingNode", "SequenceNode"]
+_SEGMENT = re.compile(r"[^.\[\]]+")
 _BARE_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 
@@ -160,6 +161,24 @@ def key_path(path: KeyPath) -> str:
         else:
             text += f'["{shortened(segment, 120)}"]'
     return text
+
+
+def split_path(text: str) -> KeyPath:
+    """Split a dotted path; list positions are written [0] or .0."""
+    return tuple(
+        int(part) if part.isascii() and part.isdecimal() else part for part in _SEGMENT.findall(text)
+    )
+
+
+def at_its_place(root: Node, each: Finding) -> Finding:
+    """Return a finding that knows its key path alone with the place that the path has in a tree.
+
+    A key that the files leave out is placed at what lacks it.
+    """
+    if each.line or not each.path.startswith("spec"):
+        return each
+    place, shown = locate(root, split_path(each.path))
+    return replace(each, file=place.file, line=place.line, column=place.column, path=key_path(shown))
 
 
 def with_value(root: Node, path: KeyPath, value: Node) -> Node:

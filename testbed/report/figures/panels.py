@@ -125,6 +125,11 @@ def repeats_of(view: RunView, measurement: Measurement) -> str:
     return f"n = {count_range(counts)} {noun}"
 
 
+def has_intervals(view: RunView, measurement: Measurement) -> bool:
+    """Return whether any mean of a figure has a confidence interval: it takes two repeats."""
+    return max(int(n) for n in view.main_of(measurement)["n"]) > 1
+
+
 def samples_in(view: RunView, measurement: Measurement) -> str:
     """Return how many samples a figure is drawn from."""
     key = (measurement.name, measurement.metric)

@@ -69,7 +69,8 @@ def _draw(view: RunView, name: str, title: str, panels: Sequence[PanelKey]) -> D
     columns = len(facets) if len(facets) > 1 else min(len(panels), MOST_COLUMNS)
     rows = -(-len(panels) // columns)
     counts = [int(n) for m, protocol, _ in panels for n in _rows(view, m, protocol)["ratio_n"]]
-    subtitle = f"geometric mean of n = {count_range(counts)} paired repeats; line: 95 % confidence interval"
+    line = "; line: 95 % confidence interval" if max(counts, default=0) > 1 else ""
+    subtitle = f"geometric mean of n = {count_range(counts)} paired repeats{line}"
     if len(facets) > 1:
         subtitle = f"{_quoted(panels[0][0])}, {subtitle}"
     figure = new_figure(rows * (plan_rows(view, paths).height_in + 0.75), title, subtitle)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from testbed.analysis.axes import Scaling
 from testbed.analysis.statistics import is_rate
 from testbed.report.figures.facets import line_heading
-from testbed.report.figures.panels import repeats_of
+from testbed.report.figures.panels import has_intervals, repeats_of
 from testbed.report.labels import METRIC_LABELS, axis_label, path_label, short_number
 from testbed.report.numbers import log_ticks, scale_of
 from testbed.report.style import FAINT, Drawn, Look, figure_name, new_figure
@@ -94,7 +94,8 @@ def _draw(view: RunView, scaling: Scaling, measurements: Sequence[Measurement]) 
     rows = [row for measurement in measurements for row in _rows(view, scaling, measurement)]
     heading = first.title if first.is_alone else first.title.partition(",")[0]
     title = f"{heading}: over the {axis_label(scaling.key)}"
-    subtitle = f"mean of {repeats_of(view, first)}; line: 95 % confidence interval (Student's t)"
+    line = "; line: 95 % confidence interval (Student's t)" if has_intervals(view, first) else ""
+    subtitle = f"mean of {repeats_of(view, first)}{line}"
     figure = new_figure((2.6 if len(rows) == 1 else ROW_IN * len(rows)) + 0.75, title, subtitle)
     _draw_rows(figure, view, scaling, rows)
     looks = {subject.label: subject.look for row in rows for subject in row.subjects}

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from testbed.records.schema import RAW_VETH
 from testbed.report.figures.panels import (
     RowPlan,
+    has_intervals,
     label_rows,
     note_at_rows,
     plan_rows,
@@ -29,9 +30,8 @@ def draw_throughput(view: RunView, measurement: Measurement) -> Drawn:
     paths = measurement.own_paths if view.has_variants else measurement.paths
     plan = plan_rows(view, paths)
     title = f"{measurement.title}: mean rate"
-    subtitle = (
-        f"bar: mean of {repeats_of(view, measurement)}; whisker: 95 % confidence interval (Student's t)"
-    )
+    whisker = "; whisker: 95 % confidence interval (Student's t)" if has_intervals(view, measurement) else ""
+    subtitle = f"bar: mean of {repeats_of(view, measurement)}{whisker}"
     figure = new_figure(plan.height_in + 0.75, title, subtitle)
     panels = figure.subplots(1, len(measurement.protocols), squeeze=False)[0]
     rows = view.main_of(measurement)
