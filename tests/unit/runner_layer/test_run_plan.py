@@ -112,7 +112,7 @@ SCATTERED = """
 def test_a_refusal_of_one_variant_names_it_and_the_file(tmp_path: Path) -> None:
     for line in refusal(tmp_path, SCATTERED).splitlines():
         assert line.startswith(
-            "demo.yaml: spec.cluster.network.backend: backend host-gw needs all nodes on one"
+            "demo.yaml:11:61: spec.cluster.network.backend: backend host-gw needs all nodes on one"
         )
         assert "in variant dataplane=flannel, nodes=" in line
     assert planned(tmp_path, SCATTERED, "dataplane=ovs").plans.keys() == {
@@ -136,6 +136,6 @@ def test_pods_that_do_not_run_are_told(tmp_path: Path) -> None:
         "  measurements: [{name: a, type: connect, paths: [pod-same-node]}]\n",
     )
     assert (
-        "demo.yaml: spec.measurements[0]: Pod testbed-paths/same-node of path pod-same-node is Pending"
+        "demo.yaml:6:18: spec.measurements[0]: Pod testbed-paths/client of path pod-same-node is Pending"
         in told
     )
