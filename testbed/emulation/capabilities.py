@@ -133,18 +133,18 @@ CAPABILITIES = (
     Capability("openvswitch", "datapathType system (else: netdev, in user space)", _has_openvswitch),
     Capability(
         "vxlan",
-        "network plugin flannel with backend vxlan",
+        "VXLAN by the kernel itself",
         _tries(
             ["ip", "link", "add", "try-vxlan", "type", "vxlan", "id", "1", "dstport", "8472", "nolearning"]
         ),
     ),
     Capability(
         "bridge-netfilter",
-        "kube-proxy before Pods on a Linux bridge",
+        "rules before Pods on a Linux bridge",
         _tries(["sysctl", "-q", "-w", "net.bridge.bridge-nf-call-iptables=1"]),
     ),
-    Capability("iptables", "network plugin flannel, service proxy iptables", _has_iptables),
-    Capability("nftables-nat", "service proxy nftables", _nft(_NAT)),
+    Capability("iptables", "plugins and proxies of mechanism iptables", _has_iptables),
+    Capability("nftables-nat", "plugins and proxies of mechanism nftables", _nft(_NAT)),
     Capability("tun", "datapathType netdev", _tries(["ip", "tuntap", "add", "try-tun", "mode", "tap"])),
 )
 

@@ -100,9 +100,9 @@ class EmulatedCluster:
         Raises:
             TestbedError: a mechanism refuses the change, or does not acknowledge it in time.
         """
-        change = ClusterChange(self.intent, intent, owners)
+        change = ClusterChange(self.dataplane, self.intent, intent, owners)
         for mechanism in self.mechanisms.values():
-            mechanism.change(change, self.dataplane)
+            mechanism.change(change)
         self.state, self.intent = state, intent
 
     def running_pods(self) -> tuple[PodState, ...]:

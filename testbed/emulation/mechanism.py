@@ -6,7 +6,7 @@ A driver knows one node; a mechanism knows all of them. `mechanisms` says which 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from testbed.dataplanes.program import Difference, ProgramObject, difference
@@ -14,31 +14,38 @@ from testbed.dataplanes.registry import Dataplane
 from testbed.intent import ClusterIntent, IntentObject
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ClusterChange:
-    """A change to a running cluster: intents before and after, and the keys of the objects touched."""
+    """A change to a running cluster: intents before and after, and the keys of the objects touched.
 
+    What it does to a node is rendered when the first mechanism asks, and kept for the others.
+    """
+
+    dataplane: Dataplane
     before: ClusterIntent
     after: ClusterIntent
     owners: Collection[str]
+    _on_node: dict[str, Difference] = field(default_factory=dict)
 
     def touches(self, node: str) -> bool:
         """Whether it touches objects that are for this node alone."""
         local = (self.before.local[node], self.after.local[node])
         return any(owner in objects for owner in self.owners for objects in local)
 
-    def on_node(self, dataplane: Dataplane, node: str) -> Difference:
+    def on_node(self, node: str) -> Difference:
         """Return what the change does to one node's program; rendering costs what was touched."""
-        before = self._objects(dataplane, self.before, node)
-        return difference(before, self._objects(dataplane, self.after, node))
+        if node not in self._on_node:
+            before, after = self._objects(self.before, node), self._objects(self.after, node)
+            self._on_node[node] = difference(before, after)
+        return self._on_node[node]
 
-    def _objects(self, dataplane: Dataplane, intent: ClusterIntent, node: str) -> list[ProgramObject]:
+    def _objects(self, intent: ClusterIntent, node: str) -> list[ProgramObject]:
         identity = intent.nodes[node]
         return [
             each
             for owner in sorted(self.owners)
             if (thing := _object_of(intent, node, owner)) is not None
-            for each in dataplane.render_object(identity, thing)
+            for each in self.dataplane.render_object(identity, thing)
         ]
 
 
@@ -71,7 +78,7 @@ class Mechanism(Protocol):
     def finish(self, intent: ClusterIntent) -> None:
         """Do what takes all nodes, once each has its program."""
 
-    def change(self, change: ClusterChange, dataplane: Dataplane) -> None:
+    def change(self, change: ClusterChange) -> None:
         """Make a change; return when every node has it in force."""
 
 

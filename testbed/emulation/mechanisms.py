@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from testbed.dataplanes.program import ProgramObject
-from testbed.dataplanes.registry import Dataplane
 from testbed.drivers.driver import Driver
 from testbed.drivers.iproute import IprouteDriver
 from testbed.drivers.iptables import IptablesDriver
@@ -52,9 +51,9 @@ class KernelMechanism:
     def finish(self, intent: ClusterIntent) -> None:
         """Nothing."""
 
-    def change(self, change: ClusterChange, dataplane: Dataplane) -> None:
+    def change(self, change: ClusterChange) -> None:
         """Change every node that the change touches, several at a time."""
-        changes = {node: change.on_node(dataplane, node) for node in self.drivers}
+        changes = {node: change.on_node(node) for node in self.drivers}
         on_each(
             [node for node, its in changes.items() if its],
             lambda node: self.drivers[node].change(changes[node]),

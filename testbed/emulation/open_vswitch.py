@@ -10,7 +10,6 @@ from pathlib import Path
 
 from testbed.dataplanes.linux import Sysctl
 from testbed.dataplanes.program import ProgramObject
-from testbed.dataplanes.registry import Dataplane
 from testbed.drivers import iproute
 from testbed.drivers.openflow import Acknowledgement, ControllerClient, Delta
 from testbed.drivers.ovs import OvsDriver, OvsInstance
@@ -94,10 +93,11 @@ class OpenVSwitch:
         self.controller = self._starting.connect()
         self.acknowledgement = self.controller.hand_over(intent)
 
-    def change(self, change: ClusterChange, dataplane: Dataplane) -> None:
-        """Change ports node by node, and flows through the controller."""
+    def change(self, change: ClusterChange) -> None:
+        """Change ports on the nodes whose own objects are touched, and flows through the controller."""
         for node, instance in self.switches.items():
-            OvsDriver(instance).change(change.on_node(dataplane, node))
+            if change.touches(node):
+                OvsDriver(instance).change(change.on_node(node))
         if self.controller is None:
             raise RunFailed("the controller was not handed any flows yet")
         shared = _delta(change.before.shared, change.after.shared, change.owners)
