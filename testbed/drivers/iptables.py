@@ -43,7 +43,7 @@ class IptablesDriver:
         self._applied: dict[Place, Chain] | None = None
 
     def observe(self, wanted: Sequence[ProgramObject]) -> tuple[IptablesObject, ...]:
-        """Return the wanted objects that are in force, and what else there is of ours (OUR_PREFIXES).
+        """Return the wanted objects that are in force, and what else there is of ours.
 
         Rules in a chain of ours that nobody wants there count as the chain's own.
 

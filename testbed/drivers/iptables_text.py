@@ -15,8 +15,6 @@ from testbed.dataplanes.iptables import BUILTIN_CHAINS, IptablesChain, IptablesR
 from testbed.dataplanes.program import Difference, ProgramObject
 from testbed.errors import RunFailed
 
-OUR_PREFIXES = ("KUBE-", "FLANNEL-")
-"""Chains of these names are the testbed's, and so are jumps from built-in chains to them."""
 OUT_OF_ORDER = "(not where it belongs)"
 """The `place` of an observed rule that stands before one that should precede it, or once too often."""
 
@@ -203,21 +201,29 @@ def _kept(old: Rules, new: Rules) -> int:
 
 
 def _ours(saved: Mapping[Place, Rules], wanted: Mapping[Place, Rules]) -> dict[Place, Rules]:
-    """Return the program's business: wanted chains, others of ours, our rules in built-in ones."""
+    """Return the program's business: wanted chains, others of ours, our rules in built-in ones.
+
+    Ours are the chains whose names begin as those of a wanted one do, up to its first dash: who writes to
+    iptables marks its chains so (KUBE-, FLANNEL-).
+    """
+    prefixes = tuple(
+        {f"{chain.partition('-')[0]}-" for _, chain in wanted if chain not in BUILTIN_CHAINS and "-" in chain}
+    )
     ours = {}
     for place, rules in saved.items():
         if place[1] in BUILTIN_CHAINS:
             asked = set(wanted.get(place, ()))
-            kept = tuple(rule for rule in rules if rule in asked or _is_jump_of_ours(rule))
+            kept = tuple(rule for rule in rules if rule in asked or _target(rule).startswith(prefixes))
             if kept:
                 ours[place] = kept
-        elif place in wanted or place[1].startswith(OUR_PREFIXES):
+        elif place in wanted or place[1].startswith(prefixes):
             ours[place] = rules
     return ours
 
 
-def _is_jump_of_ours(rule: str) -> bool:
-    return rule.rpartition("-j ")[2].startswith(OUR_PREFIXES)
+def _target(rule: str) -> str:
+    """Return the chain that a rule jumps to, or the target's name with its options."""
+    return rule.rpartition("-j ")[2]
 
 
 def _seen(place: Place, rules: Rules, chain: Chain) -> list[IptablesObject]:
