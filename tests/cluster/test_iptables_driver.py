@@ -15,7 +15,7 @@ from laboratory import Findings
 from testbed.dataplanes.iptables import BUILTIN_CHAINS, IptablesChain, IptablesRule
 from testbed.dataplanes.program import Difference, ProgramObject, difference
 from testbed.dataplanes.proxy.iptables import render_node, render_object
-from testbed.dataplanes.proxy.naming import service_chain
+from testbed.dataplanes.proxy.kube_proxy_names import service_chain
 from testbed.drivers.iptables_text import layout
 from testbed.emulation.sandbox import run_in_sandbox
 from testbed.errors import TestbedError

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from testbed.dataplanes.iptables import IptablesChain, IptablesRule, probability
 from testbed.dataplanes.linux import Sysctl
 from testbed.dataplanes.program import ProgramObject
-from testbed.dataplanes.proxy.naming import (
+from testbed.dataplanes.proxy.kube_proxy_names import (
     endpoint_chain,
     endpoint_name,
     service_chain,

@@ -1,7 +1,7 @@
-"""How kube-proxy's iptables mode names the chains of a Service's port and of its endpoints.
+"""How kube-proxy names a Service's port, in every mode; and, in its iptables mode, the chains of one.
 
-A chain's name has at most 28 characters, so the names of Services are hashed: SHA-256, base32, the first
-16 characters (kubernetes/kubernetes, pkg/proxy/iptables/proxier.go, portProtoHash).
+A chain's name there has at most 28 characters, so the names of Services are hashed: SHA-256, base32, the
+first 16 characters (kubernetes/kubernetes, pkg/proxy/iptables/proxier.go, portProtoHash).
 """
 
 from __future__ import annotations

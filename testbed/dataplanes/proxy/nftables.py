@@ -19,6 +19,7 @@ from ipaddress import IPv4Network, collapse_addresses
 from testbed.dataplanes.linux import Sysctl
 from testbed.dataplanes.nftables import NftChain, NftElement, NftSet, NftTable
 from testbed.dataplanes.program import ProgramObject
+from testbed.dataplanes.proxy.kube_proxy_names import service_port_name
 from testbed.inet import IPNetworks
 from testbed.intent import Backend, IntentObject, NodeIdentity, ServiceForward, ServicePortForward
 
@@ -57,7 +58,7 @@ def render_object(node: NodeIdentity, thing: IntentObject) -> tuple[ProgramObjec
             made
             for port in thing.ports
             if port.address.version == 4
-            for made in _service_port(node, f"{thing.namespace}/{thing.name}", port)
+            for made in _service_port(node, thing, port)
         ),
     )
 
@@ -75,14 +76,13 @@ def chain_name_base(name: str) -> str:
 
 
 def _service_port(
-    node: NodeIdentity, service: str, port: ServicePortForward
+    node: NodeIdentity, service: ServiceForward, port: ServicePortForward
 ) -> tuple[NftChain | NftElement, ...]:
-    """Return one port of a Service, given as `namespace/name`."""
     protocol = port.protocol.lower()
     destination = f"{port.address} . {protocol} . {port.port}"
-    name = f"{service}/{protocol}/{port.name}"
+    name = f"{service.namespace}/{service.name}/{protocol}/{port.name}"
     if not port.backends:
-        port_name = f"{service}:{port.name}" if port.name else service
+        port_name = service_port_name(service, port)
         return (NftElement(TABLE, "no-endpoint-services", destination, "goto reject-chain", port_name),)
     endpoints = [_endpoint_chain(name, protocol, backend) for backend in port.backends]
     chain = f"service-{chain_name_base(name)}"

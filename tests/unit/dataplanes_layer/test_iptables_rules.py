@@ -12,7 +12,7 @@ from testbed.dataplanes.iptables import IptablesChain, IptablesRule, probability
 from testbed.dataplanes.linux import Sysctl
 from testbed.dataplanes.program import ProgramObject
 from testbed.dataplanes.proxy.iptables import render_node, render_object
-from testbed.dataplanes.proxy.naming import endpoint_chain, service_chain
+from testbed.dataplanes.proxy.kube_proxy_names import endpoint_chain, service_chain
 from testbed.drivers.iptables_text import layout
 from testbed.inet import MacAddress, Protocol
 from testbed.intent import Backend, NodeIdentity, PodAttachment, ServiceForward, ServicePortForward

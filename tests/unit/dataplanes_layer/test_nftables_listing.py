@@ -132,7 +132,7 @@ DAMAGES: list[tuple[str, Callable[[str], str], tuple[int, int, int]]] = [
     ("element too many", lambda text: text.replace("172.30.0.41,", "172.30.0.41, 172.30.0.99,"), (0, 0, 1)),
     (
         "verdict changed",
-        lambda text: text.replace("80 : goto service-ULMV", "80 : goto service-XXXX"),
+        lambda text: text.replace("80 : goto service-ULMV", "80 : goto service-OTHER"),
         (0, 1, 0),
     ),
     ("comment of an element", lambda text: text.replace('"ns1/svc5:p80"', '"ns1/svc5"'), (0, 1, 0)),
