@@ -208,7 +208,7 @@ class Synchroniser:
             switch.send(messages)
             switch.is_installed = True
             sent += len(messages)
-            eventlet.sleep(0)
+            eventlet.sleep(0)  # waits for nothing: other switches' connections get their turn
         return sent
 
     def _send_changes(self, changes: list[Change], switches: list[Switch], touched: dict[int, Switch]) -> int:

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from testbed.errors import SpecError
+from testbed.errors import EnvironmentProblem, SpecError
 from testbed.runner.clusters import plan_of_file
+from testbed.runner.job import plan_cluster
 from testbed.runner.plan import plan_run
-from testbed.spec.load import load_experiment
+from testbed.runner.preflight import refuse_too_many_neighbours
+from testbed.spec.cluster import ClusterSpec
+from testbed.spec.load import load_experiment, parse_manifests
 
 ROUTED = "topology: {type: leaf-spine}, nodes: 4, network: {plugin: flannel, backend: host-gw}"
 
@@ -80,3 +83,32 @@ def test_without_a_service_proxy_pods_can_be_measured(tmp_path: Path) -> None:
     cluster = "{network: {plugin: flannel}, serviceProxy: {mode: none}}"
     file = experiment(tmp_path, cluster, "{name: rtt, type: latency, paths: [pod-same-node, pod-other-node]}")
     assert len(plan_run(load_experiment(file)).trials) > 0
+
+
+@pytest.mark.parametrize(
+    ("plugin", "limit", "is_refused"),
+    [("flannel", 24, False), ("flannel", 23, True), ("ovs", 23, False)],
+    ids=["just enough", "one too few", "a plugin whose Pods learn none"],
+)
+def test_more_neighbours_than_the_kernel_learns(
+    plugin: str, limit: int, is_refused: bool, tmp_path: Path
+) -> None:
+    """Ten Pods on two nodes: one entry in each Pod, one for it on its node, and the nodes' for each other."""
+    pods = [
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": f"pod-{number}"},
+            "spec": {"containers": [{"name": "one", "image": "example.com/one"}]},
+        }
+        for number in range(10)
+    ]
+    plan = plan_cluster(ClusterSpec.model_validate({"network": {"plugin": plugin}}), parse_manifests(pods))
+    file = tmp_path / "gc_thresh3"
+    file.write_text(f"{limit}\n")
+    if not is_refused:
+        refuse_too_many_neighbours(plan, file)
+        return
+    with pytest.raises(EnvironmentProblem, match="learns at most 23") as caught:
+        refuse_too_many_neighbours(plan, file)
+    assert "sysctl -w net.ipv4.neigh.default.gc_thresh3=48" in str(caught.value)
